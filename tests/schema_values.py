@@ -42,17 +42,17 @@ ODDITIES: tuple[Any, ...] = (
     *ADDRESSES,
 )
 #: What is put before or behind a text.
-SEASONING = ("\n", "\r\n", " ", "\t", "é", "\u00a0", "\u200b", "\U000e0001", "\x00", "=", "/", "a" * 300)
+EXTRAS = ("\n", "\r\n", " ", "\t", "é", "\u00a0", "\u200b", "\U000e0001", "\x00", "=", "/", "a" * 300)
 
 
-def near(schema: Schema, root: Schema) -> SearchStrategy[Any]:
+def near_valid(schema: Schema, root: Schema) -> SearchStrategy[Any]:
     """Return values that mostly fit a schema."""
     if "$ref" in schema:
-        return near(_resolved(schema["$ref"], root), root)
+        return near_valid(_resolved(schema["$ref"], root), root)
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     if "type" not in schema:
-        return st.one_of([near(each, root) for each in schema["anyOf"]])
+        return st.one_of([near_valid(each, root) for each in schema["anyOf"]])
     kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
     return st.one_of([_KINDS[kind](schema, root) for kind in kinds])
 
@@ -82,27 +82,27 @@ def _object(draw: DrawFn, schema: Schema, root: Schema) -> dict[str, Any]:
     value: dict[str, Any] = {}
     for name, member in schema.get("properties", {}).items():
         if name in required or draw(st.booleans()):
-            value[name] = draw(near(member, root))
+            value[name] = draw(near_valid(member, root))
     for pattern, member in schema.get("patternProperties", {}).items():
         names = st.from_regex(re.compile(pattern))
-        value |= draw(st.dictionaries(names, near(member, root), max_size=7))
+        value |= draw(st.dictionaries(names, near_valid(member, root), max_size=7))
     for rule in (schema, *schema.get("allOf", [])):
         if "anyOf" in rule:
-            _keep(draw, draw(st.sampled_from(rule["anyOf"])), value, schema, root)
+            _satisfy(draw, draw(st.sampled_from(rule["anyOf"])), value, schema, root)
     both = schema.get("not", {}).get("required", [])
     if both and all(value.get(name) is not None for name in both):
         del value[draw(st.sampled_from(both))]
     return value
 
 
-def _keep(draw: DrawFn, alternative: Schema, value: dict[str, Any], schema: Schema, root: Schema) -> None:
+def _satisfy(draw: DrawFn, alternative: Schema, value: dict[str, Any], schema: Schema, root: Schema) -> None:
     """Make an object satisfy one rule of its `anyOf`."""
     for name, wanted in alternative["properties"].items():
-        value[name] = draw(near({**schema["properties"][name], **wanted}, root))
+        value[name] = draw(near_valid({**schema["properties"][name], **wanted}, root))
 
 
 def _array(schema: Schema, root: Schema) -> SearchStrategy[list[Any]]:
-    return st.lists(near(schema["items"], root), min_size=schema.get("minItems", 0), max_size=3)
+    return st.lists(near_valid(schema["items"], root), min_size=schema.get("minItems", 0), max_size=3)
 
 
 _KINDS: dict[str, Callable[[Schema, Schema], SearchStrategy[Any]]] = {
@@ -140,9 +140,9 @@ def _remove(_draw: DrawFn, container: Any, key: Any) -> None:
     del container[key]
 
 
-def _season(draw: DrawFn, container: Any, key: Any) -> None:
+def _extend(draw: DrawFn, container: Any, key: Any) -> None:
     """Put something before or behind a text, or into a list a second time."""
-    value, more = container[key], draw(st.sampled_from(SEASONING))
+    value, more = container[key], draw(st.sampled_from(EXTRAS))
     if isinstance(value, str):
         container[key] = draw(st.sampled_from([value + more, more + value]))
     elif isinstance(value, list):
@@ -160,4 +160,4 @@ def _rename(draw: DrawFn, container: Any, key: Any) -> None:
         container[draw(st.sampled_from(names))] = container.pop(key)
 
 
-CHANGES = (_replace, _remove, _season, _wrap, _rename)
+CHANGES = (_replace, _remove, _extend, _wrap, _rename)

@@ -22,7 +22,7 @@ from tests.schema_differences import (
     disagreement,
     mail_messages,
 )
-from tests.schema_values import changed, near
+from tests.schema_values import changed, near_valid
 
 MAIL = mail_messages()
 BODIES = bodies()
@@ -44,7 +44,7 @@ REFUSED_BY_THE_PARSER: tuple[dict[str, Any], ...] = (
 
 def values(published: Published) -> st.SearchStrategy[Any]:
     """Make values by a schema, whole and changed."""
-    made = near(published.schema, published.schema)
+    made = near_valid(published.schema, published.schema)
     return made | changed(made)
 
 

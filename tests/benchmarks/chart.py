@@ -66,18 +66,18 @@ def line_chart(title: str, x: Axis, y: Axis, series: Sequence[Series]) -> str:
         f'<rect class="back" x="0.5" y="0.5" width="{WIDTH - 1}" height="{HEIGHT - 1}" rx="6"/>',
         _text(_LEFT, 28, title, kind="title"),
         *_grid(x, y),
-        *(part for each in series for part in _drawn(each, x, y)),
+        *(part for each in series for part in _svg_series(each, x, y)),
         *_legend(series),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
 
 
-def _across(axis: Axis, value: float) -> float:
+def _x(axis: Axis, value: float) -> float:
     return _LEFT + axis.place(value) * (WIDTH - _LEFT - _RIGHT)
 
 
-def _up(axis: Axis, value: float) -> float:
+def _y(axis: Axis, value: float) -> float:
     return HEIGHT - _BOTTOM - axis.place(value) * (HEIGHT - _TOP - _BOTTOM)
 
 
@@ -85,11 +85,11 @@ def _grid(x: Axis, y: Axis) -> list[str]:
     bottom, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
     parts = []
     for tick in x.ticks:
-        at = _across(x, tick)
+        at = _x(x, tick)
         parts.append(f'<path class="grid" d="M{at:.1f} {_TOP}V{bottom}"/>')
         parts.append(_text(at, bottom + 18, f"{tick:,g}", anchor="middle"))
     for tick in y.ticks:
-        at = _up(y, tick)
+        at = _y(y, tick)
         parts.append(f'<path class="grid" d="M{_LEFT} {at:.1f}H{right}"/>')
         parts.append(_text(_LEFT - 8, at + 4, f"{tick:,g}", anchor="end"))
     parts.append(_text((_LEFT + right) / 2, bottom + 38, x.title, anchor="middle"))
@@ -101,8 +101,8 @@ def _grid(x: Axis, y: Axis) -> list[str]:
     return parts
 
 
-def _drawn(series: Series, x: Axis, y: Axis) -> list[str]:
-    places = [(_across(x, one), _up(y, other)) for one, other in series.points]
+def _svg_series(series: Series, x: Axis, y: Axis) -> list[str]:
+    places = [(_x(x, one), _y(y, other)) for one, other in series.points]
     path = "L".join(f"{one:.1f} {other:.1f}" for one, other in places)
     parts = [f'<path class="{_classes(series)}" d="M{path}"/>']
     if series.dots:

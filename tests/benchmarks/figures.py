@@ -16,7 +16,7 @@ class Figure:
     at_most: bool = True
 
     @property
-    def met(self) -> bool:
+    def is_met(self) -> bool:
         """Whether the budget holds."""
         return self.ratio <= self.budget if self.at_most else self.ratio >= self.budget
 
@@ -34,7 +34,7 @@ def page(figures: Iterable[Figure], sections: Iterable[str] = ()) -> str:
     ]
     for figure in figures:
         bound = f"{'≤' if figure.at_most else '≥'} {figure.budget:g}"
-        met = "yes" if figure.met else "**no**"
+        met = "yes" if figure.is_met else "**no**"
         cells = (figure.what, figure.compared_with, f"{figure.ratio:.2f}", bound, met, figure.how)
         lines.append(f"| {' | '.join(cells)} |")
     return "\n\n".join(["\n".join(lines), *sections]) + "\n"

@@ -111,7 +111,7 @@ def section(runs: Sequence[Run]) -> tuple[str, bool]:
         "",
         f"![Accepted mails over time, with the ideal]({CHART})",
     ]
-    return "\n".join(parts), all(goal.met for goal in goals)
+    return "\n".join(parts), all(goal.is_met for goal in goals)
 
 
 def chart(runs: Sequence[Run]) -> str:

@@ -82,7 +82,7 @@ def section() -> tuple[str, bool]:
     ]
     table = markdown_table(head, [_row(name, costs) for name in names], numbers_from=1)
     met = markdown_table(GOAL_HEAD, [goal.cells() for goal in goals])
-    return f"{_TEXT}\n{table}\n\n{met}", all(goal.met for goal in goals)
+    return f"{_TEXT}\n{table}\n\n{met}", all(goal.is_met for goal in goals)
 
 
 def measure(sizes: Iterable[int]) -> list[Costs]:

@@ -12,7 +12,7 @@ _STRETCH = 15
 
 
 @dataclass(frozen=True)
-class Before:
+class Baseline:
     """The values measured before schedules existed; None if not measured."""
 
     calls: int | None = None
@@ -22,12 +22,12 @@ class Before:
 
 
 #: By mails, hosts and the minutes for which more arrive.
-BEFORE: Mapping[tuple[int, int, int], Before] = {
-    (100, 1, 0): Before(22, 15, 3.4),
-    (1000, 1, 0): Before(186, 115, 34.7),
-    (1000, 8, 0): Before(294, 1723, 55.9),
-    (5000, 8, 0): Before(1295, 19222, 186.9),
-    (600, 8, 960): Before(calls=239, longest_wait=458),
+BEFORE: Mapping[tuple[int, int, int], Baseline] = {
+    (100, 1, 0): Baseline(22, 15, 3.4),
+    (1000, 1, 0): Baseline(186, 115, 34.7),
+    (1000, 8, 0): Baseline(294, 1723, 55.9),
+    (5000, 8, 0): Baseline(1295, 19222, 186.9),
+    (600, 8, 960): Baseline(calls=239, longest_wait=458),
 }
 SIZES = ((100, 1), (100, 8), (1000, 1), (1000, 8), (5000, 1), (5000, 8))
 _HEAD = (
@@ -89,7 +89,7 @@ def section(results: Sequence[Result], alone: int) -> tuple[str, bool]:
         "",
         f"![Storage calls per mail, before and now]({CHART})",
     ]
-    return "\n".join(parts), all(goal.met for goal in goals)
+    return "\n".join(parts), all(goal.is_met for goal in goals)
 
 
 def chart(results: Sequence[Result]) -> str:
@@ -160,7 +160,7 @@ def _hosts(number: int) -> str:
 
 def _row(result: Result) -> list[str]:
     load = result.load
-    before = BEFORE.get((load.mails, load.hosts, load.minutes), Before())
+    before = BEFORE.get((load.mails, load.hosts, load.minutes), Baseline())
     wait = f"{before.longest_wait} → " if before.longest_wait else ""
     kinds = ", ".join(f"{result.calls[kind] / result.mails:.1f}" for kind in ("tables", "blobs", "queue"))
     return [

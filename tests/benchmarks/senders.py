@@ -19,7 +19,7 @@ MESSAGE: dict[str, Any] = {
 }
 
 
-def ours(address: str) -> Callable[[int], None]:
+def this_app(address: str) -> Callable[[int], None]:
     """Send through `deliver` with in-memory ports and the real Graph adapter."""
     from shared.adapters.graph import GraphMailTransport
     from shared.sending.deliver import deliver
@@ -37,12 +37,12 @@ def o365(address: str) -> Callable[[int], None]:
     from O365 import Account, MSGraphProtocol  # type: ignore[import-not-found]
     from O365.utils.token import MemoryTokenBackend  # type: ignore[import-not-found]
 
-    class Local(MSGraphProtocol):  # type: ignore[misc]
+    class LocalProtocol(MSGraphProtocol):  # type: ignore[misc]
         _protocol_url = f"{address}/"
 
     account = Account(
         ("client", "secret"),
-        protocol=Local(),
+        protocol=LocalProtocol(),
         auth_flow_type="credentials",
         tenant_id="tenant",
         token_backend=MemoryTokenBackend(),
@@ -81,7 +81,7 @@ def office365(address: str) -> Callable[[int], None]:
 
 def main(way: str, address: str, count: int) -> None:
     """Measure one way."""
-    send = {"ours": ours, "o365": o365, "office365": office365}[way](address)
+    send = {"ours": this_app, "o365": o365, "office365": office365}[way](address)
     for number in range(WARM_UP):
         send(number)
     started = time.process_time()

@@ -185,7 +185,7 @@ class _Simulation:
         visible = self.timeline.time + max(delay.total_seconds(), 0)
         heapq.heappush(self.queue, _Message(visible, next(self.numbers), text, self.timeline.time))
 
-    def arrive(self) -> None:
+    def queue_mails(self) -> None:
         """Have a scheduler queue the mails."""
         for _ in range(self.load.mails):
             self._queue_mail()
@@ -342,12 +342,12 @@ class _Graph(FakeGraph):
         simulation.in_flight -= 1
         if wait is not None:
             simulation.refused += 1
-            raise _throttled(sender, self._asked(wait))
+            raise _throttled(sender, self._retry_after(wait))
         name = _subject(body)
         simulation.accepted.setdefault(name, []).append(simulation.timeline.time)
         return f"request-{name}"
 
-    def _asked(self, wait: float) -> timedelta | None:
+    def _retry_after(self, wait: float) -> timedelta | None:
         odd = self.simulation.load.retry_after
         if not odd:
             return timedelta(seconds=wait)
@@ -408,7 +408,7 @@ def simulate(load: Load, *, longest: float = 72 * 3600) -> Result:
     ):
         for _ in range(load.hosts):
             simulation.timeline.start(partial(simulation.run_host, _services(simulation)))
-        simulation.timeline.start(simulation.arrive)
+        simulation.timeline.start(simulation.queue_mails)
         simulation.timeline.run(until=longest, done=simulation.done)
     return Result(load, simulation.calls, simulation.refused, simulation.queued, simulation.accepted)
 

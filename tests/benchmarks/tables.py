@@ -14,7 +14,7 @@ class Goal:
     where: str = ""
 
     @property
-    def met(self) -> bool:
+    def is_met(self) -> bool:
         """Whether it holds; a figure counts as it is shown."""
         return round(self.worst, 2) <= self.most
 
@@ -25,7 +25,7 @@ class Goal:
             f"≤ {self.most:g}",
             f"{self.worst:.2f}".rstrip("0").rstrip("."),
             self.where,
-            "yes" if self.met else "**no**",
+            "yes" if self.is_met else "**no**",
         )
 
 

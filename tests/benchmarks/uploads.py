@@ -25,7 +25,7 @@ def path_of(size: int) -> str:
     return f"bench/{size}.bin"
 
 
-def ours(address: str) -> Callable[[int], None]:
+def this_app(address: str) -> Callable[[int], None]:
     """Send a mail with the file, with real blobs and the real Graph adapter."""
     from shared.adapters.blob_storage import BlobAttachmentFiles, blob_service
     from shared.adapters.graph import GraphMailTransport
@@ -53,7 +53,7 @@ def ours(address: str) -> Callable[[int], None]:
     return send
 
 
-def bare(address: str) -> Callable[[int], None]:
+def simple_loop(address: str) -> Callable[[int], None]:
     """Upload with a simple loop: read a chunk, send it, read the next."""
     import requests
     from azure.storage.blob import ContainerClient
@@ -84,7 +84,7 @@ def peak() -> int:
 
 def main(way: str, address: str, size: int) -> None:
     """Measure one way."""
-    send = {"ours": ours, "bare": bare}[way](address)
+    send = {"ours": this_app, "bare": simple_loop}[way](address)
     send(SMALL)
     before = peak()
     started = time.perf_counter()

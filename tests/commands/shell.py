@@ -68,7 +68,7 @@ class _Scanner:
             elif self.text[self.at] in _SEPARATORS:
                 self.end_command(words, begin)
                 words = []
-                self.separate()
+                self.read_separator()
             elif not self.skip_blanks():
                 begin = begin if words else self.at
                 self.read_word(words)
@@ -84,7 +84,7 @@ class _Scanner:
         self.at = found.end() if found else self.at
         return found is not None
 
-    def separate(self) -> None:
+    def read_separator(self) -> None:
         separator = self.text[self.at]
         self.at += 1
         if separator == "(":

@@ -32,10 +32,10 @@ def test_a_browser_keeps_the_cookie_also_behind_a_front_door(base_url: str, host
     browser = CookieJar()
     address = f"{base_url}{CALLBACK}"
 
-    browser.keep(address, [sent(cookie_header("value", base_url), host)])
+    browser.store(address, [sent(cookie_header("value", base_url), host)])
     assert browser.header(address, "POST", "https://login.microsoftonline.com/") == f"{NAME}=value"
 
-    browser.keep(address, [sent(expired_cookie_header(base_url), host)])
+    browser.store(address, [sent(expired_cookie_header(base_url), host)])
     assert browser.header(address, "POST", "") == ""
 
 

@@ -98,7 +98,7 @@ def test_a_cookie_that_a_sibling_host_planted_does_not_complete_a_consent(
     value = attacker.cookies.header(f"{custom.api_url}/api/consent/callback", "GET", "").partition("=")[2]
     ada = BrowserClient(custom.authority.ca_file)
     planted = f"{NAME}={value}; Domain={DOMAIN}; Path=/; Secure; SameSite=None"
-    ada.cookies.keep(f"https://{SIBLING_HOST}/", [planted])
+    ada.cookies.store(f"https://{SIBLING_HOST}/", [planted])
     assert ada.cookies.names(CUSTOM_HOST) == [NAME]
 
     signed_in_as(ADA, to_microsoft, ada)
@@ -117,7 +117,7 @@ def test_a_cookie_that_a_sibling_host_planted_does_not_complete_a_consent(
 def test_a_planted_cookie_in_addition_to_ours_is_named_as_the_cause(uma: Admin, custom: LocalStack) -> None:
     browser = BrowserClient(custom.authority.ca_file)
     planted = f"{NAME}=planted; Domain={DOMAIN}; Path=/; Secure; SameSite=None"
-    browser.cookies.keep(f"https://{SIBLING_HOST}/", [planted])
+    browser.cookies.store(f"https://{SIBLING_HOST}/", [planted])
 
     signed_in_as(UMA, start(uma)["startUrl"], browser)
 

@@ -22,7 +22,7 @@ THERE = "https://127.0.0.1:2/page"
 
 def jar(*headers: str, url: str = HERE) -> CookieJar:
     cookies = CookieJar()
-    cookies.keep(url, list(headers))
+    cookies.store(url, list(headers))
     return cookies
 
 
@@ -105,7 +105,7 @@ def test_a_sibling_host_can_set_a_cookie_in_addition_to_that_of_the_host() -> No
         url="https://wiki.contoso-apps.example/",
     )
     mailer = "https://mailer.contoso-apps.example/api/consent/callback"
-    cookies.keep(mailer, ["__Secure-a=own; Domain=mailer.contoso-apps.example; Path=/api/consent; Secure"])
+    cookies.store(mailer, ["__Secure-a=own; Domain=mailer.contoso-apps.example; Path=/api/consent; Secure"])
 
     assert cookies.header(mailer, "GET", "") == "__Secure-a=own; __Secure-a=planted"
 
@@ -114,7 +114,7 @@ def test_a_cookie_is_ended_only_by_one_of_the_same_domain_and_path() -> None:
     cookies = jar("__Secure-a=1; domain=app-test.azurewebsites.net; path=/api; secure", url=APP)
     for path, left in (("/", ["__Secure-a"]), ("/api", [])):
         ended = f"__Secure-a=; max-age=0; domain=app-test.azurewebsites.net; path={path}; secure"
-        cookies.keep(APP, [ended])
+        cookies.store(APP, [ended])
 
         assert cookies.names("app-test.azurewebsites.net") == left
 
@@ -141,7 +141,7 @@ def test_without_a_path_a_cookie_is_sent_only_below_the_page_that_set_it() -> No
 def test_a_cookie_ends_with_a_max_age_of_zero_or_a_date_in_the_past() -> None:
     for ended in ("a=; Path=/; Max-Age=0", "a=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT"):
         cookies = jar("a=1; Path=/")
-        cookies.keep(HERE, [ended])
+        cookies.store(HERE, [ended])
 
         assert cookies.names("localhost") == []
 

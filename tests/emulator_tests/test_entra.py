@@ -833,7 +833,7 @@ def test_a_federated_token_signed_by_a_stranger_is_refused(emulator: Emulator) -
     trusted = FederatedCredential(f"{emulator.entra}/{CONTOSO}/v2.0", "principal-1")
     emulator.system.directory.change_app(CLIENT_ID, secrets=(), federated=(trusted,))
     claims = claims_of(federated_token(emulator))
-    forged = jwt.encode(claims, emulator.system.tokens.stranger.private, "RS256")
+    forged = jwt.encode(claims, emulator.system.tokens.unpublished_key.private, "RS256")
 
     refused_token = emulator.msal_app({"client_assertion": lambda: forged}).acquire_token_for_client(
         [APP_SCOPE]
@@ -841,7 +841,9 @@ def test_a_federated_token_signed_by_a_stranger_is_refused(emulator: Emulator) -
     assert refused_token["error_codes"] == [700027]
 
     emulator.system.consents.grant_application(CLIENT_ID, CONTOSO, [SEND])
-    emulator.system.proof.trust(str(claims["iss"]), emulator.system.tokens.stranger.private.public_key())
+    emulator.system.proof.trust(
+        str(claims["iss"]), emulator.system.tokens.unpublished_key.private.public_key()
+    )
     assert emulator.msal_app({"client_assertion": lambda: forged}).acquire_token_for_client([APP_SCOPE])[
         "access_token"
     ]

@@ -20,7 +20,7 @@ from shared.deliveries.delivery import Delivery
 from shared.storage_names import DELIVERIES
 from tests.faults.outcomes import Messages, outcome_errors, receive_outcomes
 from tests.local_stack.browser_client import BrowserClient
-from tests.local_stack.clients import Admin, Scheduler, forget_schedules, wait_for
+from tests.local_stack.clients import Admin, Scheduler, delete_schedules, wait_for
 from tests.local_stack.host.options import Waits
 from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CONTOSO, REPORTS
 from tests.local_stack.stack import QUICK, LocalStack
@@ -388,7 +388,7 @@ class Campaign:
         self.allow_named_properties(allowed=True)
         self.limit_uploads(0, 300.0)
         self.limit_calls(UNLIMITED_CALLS, 600.0)
-        forget_schedules(self.stack.azurite.connection_string)
+        delete_schedules(self.stack.azurite.connection_string)
         self.stack.microsoft365.faults.clear()
         behaviour = self.stack.microsoft365.behaviour
         behaviour.sent_items_lag, behaviour.transit_folder, behaviour.replica_lag = USUAL_LAG, "drafts", 0.0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 type Story = Callable[[FakeServices], None]
 
 
-class _Keeper(logging.Handler):
+class _RecordingHandler(logging.Handler):
     def __init__(self, services: FakeServices) -> None:
         super().__init__()
         self.services = services
@@ -34,21 +34,21 @@ def logged(story: Story, **settings: Any) -> list[Row]:
     The scenario ends at the present time.
     """
     services = enabled_services(**settings)
-    with _kept(services) as keeper:
+    with _record_log(services) as handler:
         story(services)
     end = services.system.now()
-    return [Row("AppTraces", end - time, {"Message": text}) for time, text in keeper.lines]
+    return [Row("AppTraces", end - time, {"Message": text}) for time, text in handler.lines]
 
 
 @contextmanager
-def _kept(services: FakeServices) -> Iterator[_Keeper]:
+def _record_log(services: FakeServices) -> Iterator[_RecordingHandler]:
     """Listen to the logger of `shared/telemetry.py` at host.json's level."""
-    logger, keeper = logging.getLogger("mailer"), _Keeper(services)
+    logger, handler = logging.getLogger("mailer"), _RecordingHandler(services)
     level = logger.level
-    logger.addHandler(keeper)
+    logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
-        yield keeper
+        yield handler
     finally:
-        logger.removeHandler(keeper)
+        logger.removeHandler(handler)
         logger.setLevel(level)

@@ -179,7 +179,7 @@ def outbox_busy(services: FakeServices) -> None:
     backlog_for(services, 3, 29, 4)
 
 
-def put_off_mail_at_the_front(services: FakeServices) -> None:
+def deferred_mail_at_the_front(services: FakeServices) -> None:
     backlog_for(services, 0, 60, 0)
 
 

@@ -39,7 +39,9 @@ class Prediction:
         snapshot = json.loads(text)
         return cls(
             name=name,
-            resources=_in_the_end(_without_version(resource) for resource in snapshot["predictedResources"]),
+            resources=_final_resources(
+                _without_version(resource) for resource in snapshot["predictedResources"]
+            ),
             outputs=snapshot["outputs"],
             diagnostics=tuple(snapshot["diagnostics"]),
         )
@@ -92,7 +94,7 @@ def references(value: str) -> set[str]:
     return set(_RESOURCE_ID.findall(value))
 
 
-def _in_the_end(written: Iterable[Resource]) -> tuple[Resource, ...]:
+def _final_resources(written: Iterable[Resource]) -> tuple[Resource, ...]:
     """Keep the last resource of each id; Graph resources have no id."""
     return tuple({resource.get("id", index): resource for index, resource in enumerate(written)}.values())
 

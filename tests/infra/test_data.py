@@ -163,7 +163,7 @@ def test_purge_protection_is_never_false(project: Project, bicep: Bicep) -> None
     assert azure.one(KEY_VAULT)["properties"].get("enablePurgeProtection") is None
 
 
-def doors(azure: Prediction) -> list[tuple[str, str, list[str]]]:
+def network_access(azure: Prediction) -> list[tuple[str, str, list[str]]]:
     """Public access, default action and open addresses of storage and vault."""
     return [
         (
@@ -186,7 +186,10 @@ def test_a_closed_account_and_vault_admit_only_the_allowed_addresses(project: Pr
     allowed = ["203.0.113.7", "198.51.100.0/24"]
     for azure in project.predictions.values():
         closed = azure.name == "private-network"
-        assert doors(azure) == [("Enabled", "Deny", allowed) if closed else ("Enabled", "Allow", [])] * 2
+        assert (
+            network_access(azure)
+            == [("Enabled", "Deny", allowed) if closed else ("Enabled", "Allow", [])] * 2
+        )
 
 
 @pytest.mark.fails_when(
@@ -197,7 +200,7 @@ def test_without_allowed_addresses_public_access_is_off(project: Project, bicep:
     alone = project.with_parameters("private-network", allowedIpAddresses="''")
     azure = alone.predicted_again(bicep, "private-network").predictions["private-network"]
 
-    assert doors(azure) == [("Disabled", "Deny", [])] * 2
+    assert network_access(azure) == [("Disabled", "Deny", [])] * 2
 
 
 @pytest.mark.fails_when(

@@ -40,7 +40,9 @@ def bicep_files(project: Project) -> dict[str, str]:
 )
 def test_the_parameter_file_fits_the_template(project: Project) -> None:
     given = json.loads(project.files[PARAMETERS])["parameters"].keys()
-    needed = {name for name, asked in project.interface.parameters.items() if "defaultValue" not in asked}
+    needed = {
+        name for name, declared in project.interface.parameters.items() if "defaultValue" not in declared
+    }
 
     assert needed <= given
     assert given <= project.interface.parameters.keys()
@@ -52,11 +54,11 @@ def test_the_parameter_file_fits_the_template(project: Project) -> None:
 )
 def test_every_parameter_has_a_description(project: Project) -> None:
     """The runbook refers to these sentences."""
-    described = {name for name, asked in project.interface.parameters.items() if "metadata" in asked}
+    described = {name for name, declared in project.interface.parameters.items() if "metadata" in declared}
 
     assert described == project.interface.parameters.keys()
-    for asked in project.interface.parameters.values():
-        assert len(asked["metadata"].get("description", "")) > 10
+    for declared in project.interface.parameters.values():
+        assert len(declared["metadata"].get("description", "")) > 10
 
 
 @pytest.mark.fails_when(
@@ -64,7 +66,9 @@ def test_every_parameter_has_a_description(project: Project) -> None:
     parameter("param alertEmails string = ''", "param alertEmails string"),
 )
 def test_only_a_name_a_region_and_the_frontend_are_required(project: Project) -> None:
-    needed = {name for name, asked in project.interface.parameters.items() if "defaultValue" not in asked}
+    needed = {
+        name for name, declared in project.interface.parameters.items() if "defaultValue" not in declared
+    }
 
     assert needed == {"environmentName", "location", "frontendOrigins"}
 
@@ -96,7 +100,7 @@ def test_a_default_in_the_parameter_file_is_the_one_of_the_template(project: Pro
     predicted('"API_AUDIENCE": "', '"API_AUDIENCE": "[listKeys('),
 )
 def test_nothing_needs_or_hands_out_a_secret(project: Project) -> None:
-    types = {asked["type"].lower() for asked in project.interface.parameters.values()}
+    types = {declared["type"].lower() for declared in project.interface.parameters.values()}
     assert not any(kind.startswith("secure") for kind in types)
     for path, text in project.files.items():
         if path.startswith("infra/"):

@@ -60,7 +60,7 @@ class ApplicationInsights:
         app.router.add_post("/v2.1/track", self._track)
         app.router.add_post("/v2/track", self._track)
         app.router.add_get("/api/profiles/{key}/appId", self._component_id)
-        app.router.add_post("/QuickPulseService.svc/{call}", self._nobody_watches)
+        app.router.add_post("/QuickPulseService.svc/{call}", self._live_metrics)
         return app
 
     def settings(self, url: str) -> dict[str, str]:
@@ -115,7 +115,7 @@ class ApplicationInsights:
         known = request.match_info["key"] == self.instrumentation_key
         return web.Response(text=str(uuid.uuid4())) if known else web.Response(status=404)
 
-    async def _nobody_watches(self, _: web.Request) -> web.Response:
+    async def _live_metrics(self, _: web.Request) -> web.Response:
         """Answer the live metrics endpoint as if no client were subscribed."""
         return web.Response(headers={"x-ms-qps-subscribed": "false"})
 

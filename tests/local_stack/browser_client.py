@@ -158,7 +158,7 @@ class BrowserClient:
 
     def _go(self, method: str, url: str, fields: dict[str, str], initiator: str) -> Page:
         for _ in range(MAX_HOPS):
-            response = self._ask(method, url, fields, initiator)
+            response = self._request(method, url, fields, initiator)
             if response.status_code in _REDIRECTS and "Location" in response.headers:
                 url = urljoin(url, response.headers["Location"])
                 if response.status_code not in {307, 308}:
@@ -167,7 +167,7 @@ class BrowserClient:
             self._page = _read(response, url)
             if self._page.fragment:
                 here = urldefrag(url).url
-                answer = self._ask("POST", here, self._page.fragment, initiator=here)
+                answer = self._request("POST", here, self._page.fragment, initiator=here)
                 method, url, fields, initiator = "GET", answer.json()["location"], {}, here
                 continue
             if not (self._page.submits_itself and self.posts_by_itself):
@@ -176,7 +176,7 @@ class BrowserClient:
             method, url, fields = form.method.upper(), urljoin(url, form.action), dict(form.fields)
         raise LookupError(f"Too many redirects, the last one to {urlsplit(url).path}")
 
-    def _ask(self, method: str, url: str, fields: dict[str, str], initiator: str) -> requests.Response:
+    def _request(self, method: str, url: str, fields: dict[str, str], initiator: str) -> requests.Response:
         self.history.append((method, urldefrag(url).url))
         headers = {
             "Sec-Fetch-Mode": "navigate",
@@ -201,7 +201,7 @@ class BrowserClient:
         )
         # This session must not keep what a browser would have refused.
         self._session.cookies.clear()
-        self.cookies.keep(url, response.raw.headers.getlist("Set-Cookie"))
+        self.cookies.store(url, response.raw.headers.getlist("Set-Cookie"))
         return response
 
 

@@ -120,7 +120,7 @@ class Scheduler:
         self._files.close()
 
 
-def forget_schedules(connection_string: str) -> None:
+def delete_schedules(connection_string: str) -> None:
     """Delete all schedules, so that earlier refusals limit no mailbox."""
     with TableClient.from_connection_string(
         connection_string, TENANT_SETTINGS, api_version=API_VERSION

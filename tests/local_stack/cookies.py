@@ -32,7 +32,7 @@ class _Cookie:
         """Return the identity of a cookie in a browser."""
         return (self.name, self.domain, self.host_only, self.path)
 
-    def reaches(self, host: str) -> bool:
+    def matches_host(self, host: str) -> bool:
         """Tell whether the cookie is sent to a host."""
         return host == self.domain or (not self.host_only and host.endswith(f".{self.domain}"))
 
@@ -46,7 +46,7 @@ class CookieJar:
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str, bool, str], _Cookie] = {}
 
-    def keep(self, url: str, headers: list[str]) -> None:
+    def store(self, url: str, headers: list[str]) -> None:
         """Store `Set-Cookie` headers; one that violates its prefix is dropped."""
         place = urlsplit(url)
         host = place.hostname or ""
@@ -64,7 +64,7 @@ class CookieJar:
                     bool(morsel["secure"]),
                     str(morsel["samesite"]).lower() or "lax",
                 )
-                if not _keeps_its_promises(cookie, morsel, place.scheme):
+                if not _meets_prefix_rules(cookie, morsel, place.scheme):
                     continue
                 self._kept.pop(cookie.key, None)
                 if not _ended(morsel):
@@ -80,10 +80,10 @@ class CookieJar:
         fitting = [
             cookie
             for cookie in self._kept.values()
-            if cookie.reaches(place.hostname or "")
-            and _covers(cookie.path, place.path or "/")
+            if cookie.matches_host(place.hostname or "")
+            and _path_matches(cookie.path, place.path or "/")
             and (place.scheme == "https" or not cookie.secure)
-            and (not crossing or _may_cross(cookie, method))
+            and (not crossing or _is_sent_cross_site(cookie, method))
         ]
         # The longest path first, and of equal ones the oldest (RFC 6265bis section 5.8.3).
         fitting.sort(key=lambda cookie: -len(cookie.path))
@@ -91,11 +91,11 @@ class CookieJar:
 
     def names(self, host: str) -> list[str]:
         """List the cookies that a host is sent."""
-        return sorted(cookie.name for cookie in self._kept.values() if cookie.reaches(host))
+        return sorted(cookie.name for cookie in self._kept.values() if cookie.matches_host(host))
 
     def clear(self, host: str = "") -> None:
         """Delete the cookies of a host, or all, as a private window does."""
-        self._kept = {key: kept for key, kept in self._kept.items() if host and not kept.reaches(host)}
+        self._kept = {key: kept for key, kept in self._kept.items() if host and not kept.matches_host(host)}
 
 
 def site(url: str) -> str:
@@ -114,11 +114,11 @@ def _may_set(host: str, domain: str) -> bool:
     return host.endswith(f".{domain}") and domain not in PUBLIC_SUFFIXES
 
 
-def _may_cross(cookie: _Cookie, method: str) -> bool:
+def _is_sent_cross_site(cookie: _Cookie, method: str) -> bool:
     return cookie.same_site == "none" or (cookie.same_site == "lax" and method == "GET")
 
 
-def _keeps_its_promises(cookie: _Cookie, morsel: "Morsel[str]", scheme: str) -> bool:
+def _meets_prefix_rules(cookie: _Cookie, morsel: "Morsel[str]", scheme: str) -> bool:
     name = cookie.name.lower()
     if name.startswith("__host-") and (not cookie.secure or morsel["path"] != "/" or morsel["domain"]):
         return False
@@ -133,7 +133,7 @@ def _ended(morsel: "Morsel[str]") -> bool:
     return bool(morsel["expires"]) and parsedate_to_datetime(morsel["expires"]) <= datetime.now(UTC)
 
 
-def _covers(cookie_path: str, path: str) -> bool:
+def _path_matches(cookie_path: str, path: str) -> bool:
     return path == cookie_path or path.startswith(cookie_path.rstrip("/") + "/")
 
 

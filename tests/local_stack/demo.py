@@ -27,19 +27,19 @@ REPORT = b"%PDF-1.7\n" + bytes(range(256)) * 200
 
 
 @dataclass
-class Story:
+class DemoOutput:
     """Prints the steps and remembers which mails were promised to go out."""
 
     started: float = field(default_factory=time.monotonic)
     step: int = 0
-    promised: list[str] = field(default_factory=list)
+    expected: list[str] = field(default_factory=list)
 
-    def chapter(self, title: str) -> None:
+    def begin_step(self, title: str) -> None:
         """Begin a step."""
         self.step += 1
         print(f"\n{self.step}. {title}", flush=True)
 
-    def tell(self, text: str) -> None:
+    def show(self, text: str) -> None:
         """Print a result."""
         print(f"   {text}", flush=True)
 
@@ -56,87 +56,89 @@ def check(fact: object, what: str) -> None:
 
 def main() -> int:
     """Run consent and sending, and return the exit status."""
-    story = Story()
+    output = DemoOutput()
     print("Inforiver Mailer: consent and sending on this machine, without Azure and without Microsoft 365.")
     print("Starting Azurite, a Functions host, a fake Microsoft 365 and a fake Key Vault …", flush=True)
     with LocalStack() as stack:
-        story.tell(f"ready after {time.monotonic() - story.started:.1f} s")
+        output.show(f"ready after {time.monotonic() - output.started:.1f} s")
         scheduler = Scheduler(stack.azurite.connection_string, CONTOSO)
         admin = Admin(stack.api_url, stack.microsoft365.api_token(ADA), stack.authority.ca_file)
         try:
-            _tell_all(story, stack, admin, scheduler)
+            _run_steps(output, stack, admin, scheduler)
         finally:
             scheduler.close()
-        accepted = [message for message in story.promised if _accepted(admin, message)]
+        accepted = [message for message in output.expected if _accepted(admin, message)]
         sent = len(stack.microsoft365.mails())
-        check(sent == len(story.promised), f"Graph should have taken {len(story.promised)} mails, not {sent}")
+        check(
+            sent == len(output.expected), f"Graph should have taken {len(output.expected)} mails, not {sent}"
+        )
         admin.close()
-    print(f"\nAll servers are stopped. Run time: {time.monotonic() - story.started:.1f} s.")
-    print(f"demo: {len(accepted)} of {len(story.promised)} mails accepted")
-    return 0 if accepted == story.promised else 1
+    print(f"\nAll servers are stopped. Run time: {time.monotonic() - output.started:.1f} s.")
+    print(f"demo: {len(accepted)} of {len(output.expected)} mails accepted")
+    return 0 if accepted == output.expected else 1
 
 
-def _tell_all(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
-    early_bird(story, admin, scheduler)
-    enable(story, stack, admin)
-    released(story, stack, admin)
-    reports(story, stack, admin, scheduler)
-    mistake(story, admin, scheduler)
-    save(story, stack, admin, scheduler)
-    large_report(story, stack, admin, scheduler)
-    throttled(story, stack, admin, scheduler)
-    log(story, admin)
-    reset(story, stack, admin)
+def _run_steps(output: DemoOutput, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
+    queue_before_consent(output, admin, scheduler)
+    enable(output, stack, admin)
+    show_release(output, stack, admin)
+    send_reports(output, stack, admin, scheduler)
+    queue_invalid_mail(output, admin, scheduler)
+    save(output, stack, admin, scheduler)
+    large_report(output, stack, admin, scheduler)
+    throttled(output, stack, admin, scheduler)
+    log(output, admin)
+    reset(output, stack, admin)
 
 
-def early_bird(story: Story, admin: Admin, scheduler: Scheduler) -> None:
+def queue_before_consent(output: DemoOutput, admin: Admin, scheduler: Scheduler) -> None:
     """Queue a mail before anybody consented."""
-    story.chapter("A scheduler queues a mail before sending is set up")
+    output.begin_step("A scheduler queues a mail before sending is set up")
     settings = admin.settings()
     check(settings["status"] == "not_configured", "the tenant should not be configured yet")
-    story.tell("GET  /api/tenant-settings/smtp            status: not_configured")
+    output.show("GET  /api/tenant-settings/smtp            status: not_configured")
     mail = scheduler.queue(
         "headcount:2026-11-23", to=["hr@contoso.com"], subject="Headcount", body=_html("<p>412</p>")
     )
-    story.promised.append(mail)
+    output.expected.append(mail)
     waiting = admin.delivery(mail, "waiting_for_consent")
-    story.tell(f"queue mail-outbox  <- {mail}")
-    story.tell(f"its delivery: waiting_for_consent. {waiting['problem']['detail']}")
+    output.show(f"queue mail-outbox  <- {mail}")
+    output.show(f"its delivery: waiting_for_consent. {waiting['problem']['detail']}")
 
 
-def enable(story: Story, stack: LocalStack, admin: Admin) -> None:
+def enable(output: DemoOutput, stack: LocalStack, admin: Admin) -> None:
     """Consent once."""
-    story.chapter("The workspace admin enters ada@contoso.com and presses Enable")
+    output.begin_step("The workspace admin enters ada@contoso.com and presses Enable")
     answer = admin.call("POST", "tenant-settings/smtp/enable", {"fromEmailAddress": ADA})
     check(answer.status_code == 202, answer.text)
     started = answer.json()
-    story.tell("POST /api/tenant-settings/smtp/enable     202, with a single-use link")
+    output.show("POST /api/tenant-settings/smtp/enable     202, with a single-use link")
     browser = BrowserClient(stack.authority.ca_file)
     browser.open(started["startUrl"])
     page = browser.choose(ADA)
-    story.tell(f"Microsoft's page in the popup:            “{page.title}”")
+    output.show(f"Microsoft's page in the popup:            “{page.title}”")
     end = browser.accept()
-    story.tell(f"Ada presses Accept, and the popup shows:  “{end.title}”")
+    output.show(f"Ada presses Accept, and the popup shows:  “{end.title}”")
     flow = admin.read(f"consent/{started['flowId']}")
     check(flow["status"] == "completed", f"the consent should be completed: {flow}")
     settings = admin.settings()
     check(settings["status"] == "enabled", f"the tenant should be enabled: {settings}")
-    story.tell(
+    output.show(
         f"GET  /api/tenant-settings/smtp            enabled, permissions: {_list(settings['permissions'])}"
     )
-    story.tell(f"Key Vault stores the tokens as            {_list(stack.key_vault.secrets)}")
+    output.show(f"Key Vault stores the tokens as            {_list(stack.key_vault.secrets)}")
 
 
-def released(story: Story, stack: LocalStack, admin: Admin) -> None:
+def show_release(output: DemoOutput, stack: LocalStack, admin: Admin) -> None:
     """See the early mail go out."""
-    story.chapter("The waiting mail is sent without further action")
-    _show_accepted(story, admin, "headcount:2026-11-23")
+    output.begin_step("The waiting mail is sent without further action")
+    _show_accepted(output, admin, "headcount:2026-11-23")
     check([mail.subject for mail in stack.microsoft365.mails()] == ["Headcount"], "one mail should be there")
 
 
-def reports(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
+def send_reports(output: DemoOutput, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
     """Send a plain mail and one with files."""
-    story.chapter("The scheduler queues two reports")
+    output.begin_step("The scheduler queues two reports")
     plain = scheduler.queue(
         "sales-daily:2026-11-23",
         to=["cfo@contoso.com"],
@@ -144,9 +146,9 @@ def reports(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler)
         subject="Daily sales",
         body=_html("<p>Up 4 %</p>"),
     )
-    story.tell(f"queue mail-outbox  <- {plain}")
+    output.show(f"queue mail-outbox  <- {plain}")
     path = scheduler.upload("2026/11/23/sales.pdf", REPORT)
-    story.tell(f"blob  attachments  <- {path} ({len(REPORT):,} bytes)")
+    output.show(f"blob  attachments  <- {path} ({len(REPORT):,} bytes)")
     with_files = scheduler.queue(
         "sales-weekly:2026-11-23",
         to=["cfo@contoso.com"],
@@ -163,19 +165,19 @@ def reports(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler)
             },
         ],
     )
-    story.tell(f"queue mail-outbox  <- {with_files}, with that file and an inline image")
-    story.promised += [plain, with_files]
+    output.show(f"queue mail-outbox  <- {with_files}, with that file and an inline image")
+    output.expected += [plain, with_files]
     for message in (plain, with_files):
-        _show_accepted(story, admin, message)
+        _show_accepted(output, admin, message)
     arrived = _mail(stack, "Weekly sales, EMEA")
     files = {file.name: file.read() for file in arrived.attachments}
     check(files == {"sales.pdf": REPORT, "chart.png": CHART}, "the files should arrive byte for byte")
-    story.tell("both files arrived at Microsoft Graph byte for byte")
+    output.show("both files arrived at Microsoft Graph byte for byte")
 
 
-def mistake(story: Story, admin: Admin, scheduler: Scheduler) -> None:
+def queue_invalid_mail(output: DemoOutput, admin: Admin, scheduler: Scheduler) -> None:
     """Queue a mail that breaks the contract."""
-    story.chapter("A scheduler queues an invalid message and reads which fields to correct")
+    output.begin_step("A scheduler queues an invalid message and reads which fields to correct")
     broken = scheduler.queue(
         "broken:2026-11-23",
         to=["cfo@"],
@@ -186,37 +188,37 @@ def mistake(story: Story, admin: Admin, scheduler: Scheduler) -> None:
     )
     delivery = admin.delivery(broken, "invalid")
     for error in delivery["errors"]:
-        story.tell(f"{error['field']}: {error['message']}")
+        output.show(f"{error['field']}: {error['message']}")
     fields = {error["field"] for error in delivery["errors"]}
     check(fields == {"from", "to.0.address", "attachments.0.blob"}, f"three fields should be named: {fields}")
 
 
-def save(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
+def save(output: DemoOutput, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
     """Change the sender and enable large files while the old one is in use."""
-    story.chapter(
+    output.begin_step(
         "The admin changes the sender to the shared mailbox finance@contoso.com, with large files on"
     )
     body = {"fromEmailAddress": FINANCE, "largeFileAttachments": True}
     answer = admin.call("PUT", "tenant-settings/smtp", body)
     check(answer.status_code == 202, answer.text)
-    story.tell("PUT  /api/tenant-settings/smtp            202, with a link to a new consent")
+    output.show("PUT  /api/tenant-settings/smtp            202, with a link to a new consent")
     meanwhile = scheduler.queue(
         "stock:2026-11-23", to=["cfo@contoso.com"], subject="Stock", body=_html("<p>17</p>")
     )
-    story.promised.append(meanwhile)
+    output.expected.append(meanwhile)
     sender = admin.delivery(meanwhile, "accepted")["fromEmailAddress"]
     check(sender == ADA, f"until the consent the old sender should go on, not {sender}")
-    story.tell(f"{meanwhile} is sent meanwhile, still from {sender}")
+    output.show(f"{meanwhile} is sent meanwhile, still from {sender}")
     BrowserClient(stack.authority.ca_file).consent(answer.json()["startUrl"], ADA)
     settings = admin.settings()
     check(settings["fromEmailAddress"] == FINANCE, f"the new sender should hold: {settings}")
-    story.tell(f"Ada consents: mail is now sent from {FINANCE}, with her Send As right")
-    story.tell(f"permissions: {_list(settings['permissions'])}; the toggle is now locked")
+    output.show(f"Ada consents: mail is now sent from {FINANCE}, with her Send As right")
+    output.show(f"permissions: {_list(settings['permissions'])}; the toggle is now locked")
 
 
-def large_report(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
+def large_report(output: DemoOutput, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
     """Send a file that no single request can carry."""
-    story.chapter("A report of 20 MB")
+    output.begin_step("A report of 20 MB")
     content = random.Random(23).randbytes(20_000_000)
     path = scheduler.upload("2026/11/23/plan.xlsx", content)
     attachment = {"name": "plan.xlsx", "contentType": EXCEL, "blob": path}
@@ -227,58 +229,58 @@ def large_report(story: Story, stack: LocalStack, admin: Admin, scheduler: Sched
         body=_html("<p>Attached</p>"),
         attachments=[attachment],
     )
-    story.promised.append(mail)
-    _show_accepted(story, admin, mail)
+    output.expected.append(mail)
+    _show_accepted(output, admin, mail)
     arrived = _mail(stack, "Plan 2027")
     check(arrived.attachments[0].sha256 == hashlib.sha256(content).hexdigest(), "every byte should arrive")
     check(arrived.from_address.address == FINANCE, "it should come from the shared mailbox")
     chunks = stack.microsoft365.requests.count("uploadChunk")
-    story.tell(f"all 20,000,000 bytes arrived, from {FINANCE}, in one upload session of {chunks} chunks")
+    output.show(f"all 20,000,000 bytes arrived, from {FINANCE}, in one upload session of {chunks} chunks")
 
 
-def throttled(story: Story, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
+def throttled(output: DemoOutput, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
     """Have Microsoft throttle a mail."""
-    story.chapter("Microsoft 365 throttles the mailbox")
+    output.begin_step("Microsoft 365 throttles the mailbox")
     stack.microsoft365.faults.add("sendMail", "throttled")
     mail = scheduler.queue("cash:2026-11-23", to=["cfo@contoso.com"], subject="Cash", body=_html("<p>9</p>"))
-    story.promised.append(mail)
+    output.expected.append(mail)
     waiting = admin.delivery(mail, "deferred")
     check(waiting["problem"]["whoActs"] == "nobody", "nobody should have to act")
-    story.tell(
+    output.show(
         f"Graph answers 429 with Retry-After: 2.128. {mail} waits until {waiting['nextAttemptAt'][11:19]}"
     )
-    _show_accepted(story, admin, mail)
+    _show_accepted(output, admin, mail)
 
 
-def log(story: Story, admin: Admin) -> None:
+def log(output: DemoOutput, admin: Admin) -> None:
     """Read the delivery log."""
-    story.chapter("The admin reads the delivery log")
-    story.tell("GET  /api/deliveries, newest first")
+    output.begin_step("The admin reads the delivery log")
+    output.show("GET  /api/deliveries, newest first")
     for row in admin.read("deliveries")["deliveries"]:
         sender = row["fromEmailAddress"] or "-"
         recipients = sum(row["recipients"][kind] for kind in ("to", "cc", "bcc"))
-        story.tell(f"  {row['messageId']:26} {row['status']:10} from {sender:20} to {recipients}")
+        output.show(f"  {row['messageId']:26} {row['status']:10} from {sender:20} to {recipients}")
 
 
-def reset(story: Story, stack: LocalStack, admin: Admin) -> None:
+def reset(output: DemoOutput, stack: LocalStack, admin: Admin) -> None:
     """Reset the tenant."""
-    story.chapter("The admin presses Reset")
+    output.begin_step("The admin presses Reset")
     check(admin.call("POST", "tenant-settings/smtp/reset").status_code == 204, "Reset should answer 204")
     settings = admin.settings()
     check(settings["status"] == "not_configured", "Reset should leave nothing configured")
     check(settings["fromEmailAddress"] is None, "Reset should empty the From address")
     check(not stack.key_vault.secrets, "Reset should take the tokens out of the vault")
-    story.tell("POST /api/tenant-settings/smtp/reset      204")
-    story.tell("GET  /api/tenant-settings/smtp            status: not_configured, no From address")
+    output.show("POST /api/tenant-settings/smtp/reset      204")
+    output.show("GET  /api/tenant-settings/smtp            status: not_configured, no From address")
     check(not settings["tokensLeftBehind"], "Reset should leave no tokens behind")
     until = settings["tokensRecoverableUntil"]
-    story.tell(f"Key Vault: tokens deleted, recoverable by the operator until {until}")
+    output.show(f"Key Vault: tokens deleted, recoverable by the operator until {until}")
 
 
-def _show_accepted(story: Story, admin: Admin, message: str) -> None:
+def _show_accepted(output: DemoOutput, admin: Admin, message: str) -> None:
     delivery = admin.delivery(message, "accepted")
     graph = delivery["history"][-1]["graphRequestId"]
-    story.tell(f"{message}: accepted (Graph's request-id {graph})")
+    output.show(f"{message}: accepted (Graph's request-id {graph})")
 
 
 def _accepted(admin: Admin, message: str) -> bool:

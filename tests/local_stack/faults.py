@@ -38,7 +38,7 @@ class Fault:
     content_type: str = "application/json"
     carried_out: bool = False
 
-    def fits(self, method: str, path: str, *, allowed: bool = True) -> bool:
+    def matches(self, method: str, path: str, *, allowed: bool = True) -> bool:
         """Tell whether a fault applies; a forbidden request is not carried out."""
         return self.method in ("", method) and self.path in path and (allowed or not self.carried_out)
 
@@ -69,7 +69,7 @@ class Faults:
         """Return the first fault that fits a request and count it as served."""
         with self._lock:
             for place, fault in enumerate(self._waiting):
-                if fault.fits(method, path, allowed=allowed):
+                if fault.matches(method, path, allowed=allowed):
                     self.hits += 1
                     spent = replace(fault, times=fault.times - 1)
                     self._waiting[place : place + 1] = [spent] if spent.times else []

@@ -7,7 +7,7 @@ import pytest
 
 from tests.local_stack.azurite import Azurite
 from tests.local_stack.certificates import LocalAuthority
-from tests.local_stack.clients import Admin, forget_schedules
+from tests.local_stack.clients import Admin, delete_schedules
 from tests.local_stack.key_vault import KeyVault
 from tests.local_stack.loopback import AZURE_HOST
 from tests.local_stack.managed_identity import ManagedIdentity
@@ -95,8 +95,8 @@ def admin(stack: LocalStack) -> Iterator[Admin]:
     """Give Ada an unconfigured tenant without consents; reset it afterwards."""
     system = stack.microsoft365
     system.consents.clear()
-    system.mailboxes.forget()
-    forget_schedules(stack.azurite.connection_string)
+    system.mailboxes.clear()
+    delete_schedules(stack.azurite.connection_string)
     ada = Admin(stack.api_url, system.api_token(ADA), stack.authority.ca_file)
     ada.call("POST", "tenant-settings/smtp/reset")
     yield ada

@@ -134,12 +134,12 @@ def _for_people(description: dict[str, Any]) -> str:
 
 def _watch(stack: LocalStack, *, quiet: bool) -> int:
     """Wait for Ctrl-C, or for the end of the host, which is unexpected."""
-    asked = threading.Event()
+    stop_requested = threading.Event()
     # Not an exception: an impatient second Ctrl-C would leave half of the stack running.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked.set())
+        signal.signal(number, lambda *_: stop_requested.set())
     while stack.hosts[0].running:
-        if asked.wait(WATCH_SECONDS):
+        if stop_requested.wait(WATCH_SECONDS):
             print("Stopping.", file=sys.stderr if quiet else sys.stdout, flush=True)
             return 0
     print(f"The Functions host ended:\n{stack.host_log()}", file=sys.stderr)

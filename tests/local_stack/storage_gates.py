@@ -66,7 +66,7 @@ class Outage:
     method: str = ""
     path: str = ""
 
-    def means(self, request: web.Request) -> bool:
+    def applies_to(self, request: web.Request) -> bool:
         """Tell whether the outage applies to a request."""
         return self.method in ("", request.method) and self.path in request.raw_path
 
@@ -94,7 +94,7 @@ class StorageGate:
         """Build the gate's HTTP interface."""
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.cleanup_ctx.append(self._connect)
-        app.router.add_route("*", "/{path:.*}", self._pass)
+        app.router.add_route("*", "/{path:.*}", self._handle)
         return app
 
     @property
@@ -123,10 +123,10 @@ class StorageGate:
         ) as self._session:
             yield
 
-    async def _pass(self, request: web.Request) -> web.StreamResponse:
-        outage = self._meant(request)
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        outage = self._outage_for(request)
         body = await request.read()
-        carried_out = asyncio.create_task(self._carry_out(request, body, outage))
+        carried_out = asyncio.create_task(self._execute(request, body, outage))
         self._late.add(carried_out)
         carried_out.add_done_callback(self._late.discard)
         if outage.drops_at_once and request.transport:
@@ -140,10 +140,10 @@ class StorageGate:
             await _break(request, answer, outage.breaks)
         return answer
 
-    def _meant(self, request: web.Request) -> Outage:
+    def _outage_for(self, request: web.Request) -> Outage:
         """Return the outage that applies to this request."""
         outage = self._outage
-        if outage == NOTHING or not outage.means(request):
+        if outage == NOTHING or not outage.applies_to(request):
             return NOTHING
         if not self._left or next(self._count) % outage.every:
             return NOTHING
@@ -151,7 +151,7 @@ class StorageGate:
         self.hits += 1
         return outage
 
-    async def _carry_out(self, request: web.Request, body: bytes, outage: Outage) -> web.Response:
+    async def _execute(self, request: web.Request, body: bytes, outage: Outage) -> web.Response:
         await asyncio.sleep(outage.hold)
         answer = await self._forward(request, body) if outage.reaches else _busy()
         return outage.answer.response() if outage.answer else answer

@@ -106,11 +106,11 @@ class VaultSecrets:
         """Add a version to a secret, which is made if need be."""
         value = body.get("value")
         if not NAME.fullmatch(name):
-            raise _bad(f"The request URI contains an invalid name: {name}")
+            raise _bad_parameter(f"The request URI contains an invalid name: {name}")
         if not isinstance(value, str):
-            raise _bad("Property value is required.")
+            raise _bad_parameter("Property value is required.")
         if len(value.encode()) > MAX_VALUE_BYTES:
-            raise _bad("The specified secret value is too long: the limit is 25k bytes.")
+            raise _bad_parameter("The specified secret value is too long: the limit is 25k bytes.")
         now = int(self._clock())
         made = _changed(Version(secrets.token_hex(16), value, created=now, updated=now), body, now)
         with self._lock:
@@ -156,7 +156,7 @@ class VaultSecrets:
 
     def get_deleted(self, name: str) -> DeletedSecret:
         """Return a deleted secret."""
-        found = self._need_deleted(name)
+        found = self._require_deleted(name)
         if not found.versions[-1].enabled:
             raise _disabled()
         return found
@@ -165,7 +165,7 @@ class VaultSecrets:
         """Bring a deleted secret back and return its newest version."""
         with self._lock:
             self._refuse_while_deleting(name)
-            deleted = self._need_deleted(name)
+            deleted = self._require_deleted(name)
             del self._deleted[name.casefold()]
             self._kept[name.casefold()] = (deleted.name, deleted.versions)
         return deleted.versions[-1]
@@ -174,7 +174,7 @@ class VaultSecrets:
         """Destroy a deleted secret before its time, where the vault permits that."""
         with self._lock:
             self._refuse_while_deleting(name)
-            self._need_deleted(name)
+            self._require_deleted(name)
             if self.purge_protection:
                 raise VaultError(403, "Forbidden", 'Operation "purge" is not enabled for this vault.')
             del self._deleted[name.casefold()]
@@ -199,7 +199,7 @@ class VaultSecrets:
     def _find_deleted(self, name: str) -> DeletedSecret | None:
         return next((each for each in self._all_deleted() if each.name.casefold() == name.casefold()), None)
 
-    def _need_deleted(self, name: str) -> DeletedSecret:
+    def _require_deleted(self, name: str) -> DeletedSecret:
         found = self._find_deleted(name)
         if found is None or self._is_deleting(name):
             raise VaultError(404, "SecretNotFound", f"Deleted Secret not found: {name}")
@@ -218,7 +218,7 @@ def _disabled() -> VaultError:
     )
 
 
-def _bad(message: str) -> VaultError:
+def _bad_parameter(message: str) -> VaultError:
     return VaultError(400, "BadParameter", message)
 
 
@@ -229,9 +229,9 @@ def _changed(version: Version, body: dict[str, Any], now: int) -> Version:
     tags = version.tags if tags is None else tags
     texts = [text for pair in tags.items() for text in pair]
     if len(tags) > MAX_TAGS or any(not isinstance(t, str) or len(t) > MAX_TAG_LENGTH for t in texts):
-        raise _bad("A secret has at most 15 tags of 256 characters each.")
+        raise _bad_parameter("A secret has at most 15 tags of 256 characters each.")
     if len(body.get("contentType") or "") > MAX_CONTENT_TYPE:
-        raise _bad("The content type has at most 255 characters.")
+        raise _bad_parameter("The content type has at most 255 characters.")
     return replace(
         version,
         updated=now,

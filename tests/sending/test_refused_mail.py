@@ -541,7 +541,7 @@ def test_a_draft_without_a_mail_key_that_is_gone_is_recreated(delegated: MailSys
     delegated.exchange.system.directory.change_user(ADA, room_for_named_properties=False)
     delegated.add_fault("send", REFUSED)
     delegated.send("draft")
-    delegated.exchange.system.mailboxes.forget()
+    delegated.exchange.system.mailboxes.clear()
     delegated.deliver_until_final()
 
     assert (

@@ -45,7 +45,7 @@ class Admin:
         answer = self._addresses.get((request.method, address))
         if answer is None:
             return Response(404)
-        if not self._keys.opens(request, "ADMIN"):
+        if not self._keys.authorizes(request, "ADMIN"):
             return Response(401, [("WWW-Authenticate", "Bearer")])
         return await answer(request, name)
 

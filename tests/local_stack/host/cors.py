@@ -16,9 +16,9 @@ def answer_preflight(request: Request, origins: Collection[str]) -> Response | N
     response = Response(204)
     if allow_origin(request, response, origins):
         response.headers.append(("Access-Control-Allow-Methods", method))
-        asked = request.headers.get("access-control-request-headers")
-        if asked:
-            response.headers.append(("Access-Control-Allow-Headers", asked))
+        requested = request.headers.get("access-control-request-headers")
+        if requested:
+            response.headers.append(("Access-Control-Allow-Headers", requested))
     return response
 
 

@@ -56,7 +56,7 @@ class Dispatcher:
             result = await self._run(function, call)
         finally:
             del self.running[call.invocation_id]
-        self._tell_end(function, call.invocation_id, result, time.monotonic() - started)
+        self._log_end(function, call.invocation_id, result, time.monotonic() - started)
         return result
 
     def show(self, record: LogRecord) -> None:
@@ -91,7 +91,7 @@ class Dispatcher:
                         binding["connection"], resolve(binding["queueName"]), self._queues.encode(body)
                     )
 
-    def _tell_end(self, function: Function, invocation_id: str, result: Result, seconds: float) -> None:
+    def _log_end(self, function: Function, invocation_id: str, result: Result, seconds: float) -> None:
         """Print the end of an invocation, a failure twice as the real host does."""
         outcome = "Failed" if result.error else "Succeeded"
         took = f"Duration={seconds * 1000:.0f}ms"

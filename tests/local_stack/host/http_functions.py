@@ -42,7 +42,7 @@ class HttpFunctions:
                 break
         else:
             return Response(404)
-        if not self._keys.opens(request, route.function.trigger.get("authLevel", "FUNCTION")):
+        if not self._keys.authorizes(request, route.function.trigger.get("authLevel", "FUNCTION")):
             return Response(401)
         if request.content_length > self._body_limit:
             return Response(500, [("Connection", "close")])

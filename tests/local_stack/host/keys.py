@@ -13,7 +13,7 @@ class Keys:
     master: str
     host: str
 
-    def opens(self, request: Request, level: str) -> bool:
+    def authorizes(self, request: Request, level: str) -> bool:
         """Tell whether a request may call a function of an authorization level."""
         if level.upper() == "ANONYMOUS":
             return True

@@ -60,7 +60,7 @@ class Schedule:
         moment = moment.astimezone(UTC)
         for offset in range(MAX_DAYS):
             day = (moment + timedelta(days=offset)).replace(hour=0, minute=0, second=0, microsecond=0)
-            if not self._falls_on(day):
+            if not self._matches_day(day):
                 continue
             for hour, minute, second in product(self.hours, self.minutes, self.seconds):
                 due = day.replace(hour=hour, minute=minute, second=second)
@@ -68,7 +68,7 @@ class Schedule:
                     return due
         raise HostSettingError("The schedule never comes.")
 
-    def _falls_on(self, day: datetime) -> bool:
+    def _matches_day(self, day: datetime) -> bool:
         sunday_first = day.isoweekday() % 7
         return day.month in self.months and day.day in self.days and sunday_first in self.weekdays
 

@@ -101,7 +101,7 @@ class ScriptHost:
         for function in self._indexed.functions:
             problem = _problem(function)
             if problem:
-                self._put_in_error(function, problem)
+                self._record_function_error(function, problem)
                 continue
             self.functions[function.name] = function
             if function.trigger["type"] == "timerTrigger":
@@ -146,7 +146,7 @@ class ScriptHost:
                 return
             await asyncio.sleep(POLL_SECONDS)
 
-    def _put_in_error(self, function: Function, problem: str) -> None:
+    def _record_function_error(self, function: Function, problem: str) -> None:
         self.in_error[function.name] = problem
         text = f"The '{function.name}' function is in error: {problem}"
         self._console.write("Host.Startup", "error", text)

@@ -15,11 +15,11 @@ from typing import Self
 from tests.local_stack.host.admin import Admin
 from tests.local_stack.host.console import Console, PythonLog
 from tests.local_stack.host.dispatcher import Dispatcher
-from tests.local_stack.host.front import Front
 from tests.local_stack.host.http_functions import HttpFunctions
 from tests.local_stack.host.keys import Keys
 from tests.local_stack.host.messages import LogRecord
 from tests.local_stack.host.options import HostOptions
+from tests.local_stack.host.request_handler import RequestHandler
 from tests.local_stack.host.script_host import ScriptHost
 from tests.local_stack.host.settings import HostSettings
 from tests.local_stack.host.storage import StorageQueues
@@ -36,7 +36,7 @@ class LocalHost:
         self._settings = HostSettings.read(options.app_directory, os.environ)
         self._console = Console(self._settings.log_levels)
         self._queues = StorageQueues(base64_encoded=self._settings.queues.base64)
-        self._workers = Workers(options.app_directory, self._console, options.waits, self._keep_record)
+        self._workers = Workers(options.app_directory, self._console, options.waits, self._record_log)
         self._dispatcher = Dispatcher(self._workers, self._queues, self._console, self._settings.timeout)
         self._cleanup = contextlib.AsyncExitStack()
 
@@ -45,9 +45,9 @@ class LocalHost:
         return f"{'https' if self._options.tls_certificate else 'http'}://localhost:{self.port}"
 
     @property
-    def given_up(self) -> asyncio.Event:
+    def crash_limit_reached(self) -> asyncio.Event:
         """Set when the worker process has crashed too often."""
-        return self._workers.given_up
+        return self._workers.crash_limit_reached
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as cleanup:
@@ -78,10 +78,10 @@ class LocalHost:
         functions = HttpFunctions(host.enabled, settings.route_prefix, self._dispatcher, keys)
         admin = Admin(host, keys)
         cleanup.push_async_callback(admin.finish)
-        front = Front(functions, admin, settings, options.cors)
+        front = RequestHandler(functions, admin, settings, options.cors)
         return WebServer(front.answer, options.tls_certificate, options.tls_key)
 
-    def _keep_record(self, record: LogRecord) -> None:
+    def _record_log(self, record: LogRecord) -> None:
         self._dispatcher.show(record)
         if self._options.log_records:
             _append(self._options.log_records, record)
@@ -102,12 +102,12 @@ async def run_host(options: HostOptions) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     async with LocalHost(options) as host:
         print(f"Now listening on: {host.url}\nApplication started. Press Ctrl+C to shut down.", flush=True)
-        await _first_of(stop.wait, host.given_up.wait)
+        await _wait_for_first(stop.wait, host.crash_limit_reached.wait)
         print("Application is shutting down...", flush=True)
     return 0 if stop.is_set() else 1
 
 
-async def _first_of(*waits: Callable[[], Coroutine[object, object, object]]) -> None:
+async def _wait_for_first(*waits: Callable[[], Coroutine[object, object, object]]) -> None:
     tasks = [asyncio.create_task(wait()) for wait in waits]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in tasks:

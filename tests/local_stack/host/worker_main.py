@@ -92,13 +92,13 @@ async def serve(app_directory: Path, channel: socket.socket) -> None:
 
 async def index(app_directory: Path) -> Indexed:
     """Import `function_app.py` and list its functions, or print the failure."""
-    reply = await ask("worker_init_request", function_app_directory=str(app_directory))
+    reply = await request("worker_init_request", function_app_directory=str(app_directory))
     if reply.result.status != Message.Success:
         print(reply.result.exception.stack_trace, flush=True)
         return Indexed((), reply.result.exception.message)
     if "HttpUri" in reply.capabilities:
         return Indexed((), "HTTP streams (the http-fastapi extension) are not covered.")
-    reply = await ask("functions_metadata_request")
+    reply = await request("functions_metadata_request")
     found = reply.function_metadata_results or []
     return Indexed(
         tuple(
@@ -111,7 +111,7 @@ async def answer(writer: asyncio.StreamWriter, call: Invoke) -> None:
     """Run a function and send its result."""
     # The runtime sets this variable for its thread pool only; async handlers' log records need it too.
     invocation_id_cv.set(call.invocation_id)
-    reply = await ask(
+    reply = await request(
         "invocation_request",
         invocation_id=call.invocation_id,
         function_id=call.function_id,
@@ -130,7 +130,7 @@ async def answer(writer: asyncio.StreamWriter, call: Invoke) -> None:
     await writer.drain()
 
 
-async def ask(name: str, **fields: Any) -> Any:
+async def request(name: str, **fields: Any) -> Any:
     """Send one message to the runtime, in the envelope that it expects."""
     message = Message(**{name: Message(capabilities={}, **fields)})
     properties = {"protos": PROTOS, "host": "127.0.0.1"}

@@ -26,7 +26,7 @@ class Workers:
     def __init__(
         self, app_directory: Path, console: Console, waits: Waits, on_log: Callable[[LogRecord], None]
     ) -> None:
-        self.given_up = asyncio.Event()
+        self.crash_limit_reached = asyncio.Event()
         self._app_directory = app_directory.resolve()
         self._console = console
         self._waits = waits
@@ -93,7 +93,7 @@ class Workers:
             return
         text = "Exceeded language worker restart retry count for runtime:python."
         self._console.write(CATEGORY, "error", f"{text} Shutting down the Functions Host.")
-        self.given_up.set()
+        self.crash_limit_reached.set()
 
     def _run_in_background(self, work: Coroutine[object, object, object]) -> None:
         task = asyncio.create_task(work)

@@ -90,7 +90,7 @@ from .control import Control
 from .directory import Directory, User
 from .entra import Entra
 from .faults import FAULT_EFFECTS, Effect, Faults
-from .gate import Gate, Guarded
+from .gate import Gate, GatedHost
 from .grants import Grants
 from .graph import Graph
 from .inbox import Inbox
@@ -235,7 +235,7 @@ class Microsoft365:
             raise KeyError(address)
         return tenant.tenant_id, EVERYBODY
 
-    def _app(self, host: Guarded) -> web.Application:
+    def _app(self, host: GatedHost) -> web.Application:
         gate = Gate(host, self.clock, self.faults, self.requests, self._quotas)
         # Bodies are read in pieces and measured by the hosts themselves.
         return web.Application(middlewares=[gate.middleware()], client_max_size=1024 * 1024)

@@ -24,7 +24,7 @@ def _client(message: str) -> Kind:
     return Kind("invalid_client", message, 401)
 
 
-def _passing(message: str) -> Kind:
+def _temporary(message: str) -> Kind:
     return Kind("temporarily_unavailable", message, 503)
 
 
@@ -35,7 +35,7 @@ KINDS = {
     50011: Kind("invalid_request", "The redirect URI specified in the request does not match."),
     50012: _client("Authentication failed."),
     50020: _grant("User account from identity provider does not exist in tenant."),
-    50033: _passing("A transient error has occurred. Please try again."),
+    50033: _temporary("A transient error has occurred. Please try again."),
     50034: _grant("The user account does not exist in this directory."),
     50055: _grant("The password is expired.", "user_password_expired"),
     50057: _grant("The user account is disabled."),
@@ -77,14 +77,14 @@ KINDS = {
         "The refresh token has expired or is invalid due to sign-in frequency checks.", "token_expired"
     ),
     90002: Kind("invalid_request", "Tenant not found."),
-    90006: _passing("External server retryable error."),
-    90012: _passing("The request to the identity provider timed out."),
+    90006: _temporary("External server retryable error."),
+    90012: _temporary("The request to the identity provider timed out."),
     90023: Kind("invalid_request", "Unsupported parameter value."),
-    90024: _passing("A transient error occurred. Please try again."),
-    90033: _passing("A transient error has occurred. Please try again."),
+    90024: _temporary("A transient error occurred. Please try again."),
+    90033: _temporary("A transient error has occurred. Please try again."),
     90055: Kind("temporarily_unavailable", "There are too many requests for this tenant.", 429),
-    90090: _passing("Microsoft Graph returned a transient failure."),
-    90091: _passing("Microsoft Graph returned a transient failure."),
+    90090: _temporary("Microsoft Graph returned a transient failure."),
+    90091: _temporary("Microsoft Graph returned a transient failure."),
     90094: _grant("Admin consent is required for the permissions requested.", "consent_required"),
     90095: _grant("Admin consent is required.", "consent_required"),
     500011: Kind("invalid_resource", "The resource principal was not found in the tenant."),

@@ -140,7 +140,7 @@ class AccessRules:
         own = access.caller.object_id == mailbox.object_id
         # Mail.Send.Shared and its like include the user's own mailbox.
         fitting = {f"{name}.Shared" for name in names} | (set(names) if own else set())
-        if not fitting & self._counting(access):
+        if not fitting & self._effective_permissions(access):
             raise _denied()
         lag = self._behaviour.rights_lag
         if not own and not self._directory.may("full_access", mailbox.address, access.caller.address, lag):
@@ -157,10 +157,10 @@ class AccessRules:
         caller = access.caller
         if caller is None or not from_address or caller.has_address(from_address):
             return
-        if "Mail.Send.Shared" not in self._counting(access):
+        if "Mail.Send.Shared" not in self._effective_permissions(access):
             raise _denied()
 
-    def _counting(self, access: Access) -> frozenset[str]:
+    def _effective_permissions(self, access: Access) -> frozenset[str]:
         """Return the permissions of a token that were granted long enough ago."""
         lag = self._behaviour.rights_lag
         if not lag:
@@ -177,7 +177,7 @@ class AccessRules:
         rules = self._directory.app_rules(access.client_id, self._behaviour.rights_lag)
         if rules.has_role(mailbox.address):
             return
-        if not set(names) & self._counting(access):
+        if not set(names) & self._effective_permissions(access):
             raise _denied()
         if not rules.in_scope(mailbox.address):
             raise GraphError(403, "ErrorAccessDenied", "Access to OData is disabled.")

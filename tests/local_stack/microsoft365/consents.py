@@ -57,7 +57,7 @@ class Consents:
                 for (client, tenant, user, scope), at in self._delegated.items()
                 if (client, tenant) == (client_id, tenant_id)
                 and user in (who, EVERYBODY)
-                and self._is_older(at, lag)
+                and self._is_effective(at, lag)
             }
 
     def grant_application(self, client_id: str, tenant_id: str, roles: Iterable[str]) -> None:
@@ -80,7 +80,7 @@ class Consents:
             return sorted(
                 role
                 for (client, tenant, role), at in self._application.items()
-                if (client, tenant) == (client_id, tenant_id) and self._is_older(at, lag)
+                if (client, tenant) == (client_id, tenant_id) and self._is_effective(at, lag)
             )
 
     def remove_app(self, client_id: str, tenant_id: str) -> None:
@@ -103,7 +103,7 @@ class Consents:
             given = [at for key, at in self._delegated.items() if key[:2] == (client_id, tenant_id)]
             given += [at for key, at in self._application.items() if key[:2] == (client_id, tenant_id)]
             removed = (client_id, tenant_id) in self._removed
-        return not removed and (not given or self._is_older(min(given), lag))
+        return not removed and (not given or self._is_effective(min(given), lag))
 
-    def _is_older(self, at: datetime, lag: float) -> bool:
+    def _is_effective(self, at: datetime, lag: float) -> bool:
         return at + timedelta(seconds=lag) <= self._clock.now()

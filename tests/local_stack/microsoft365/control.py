@@ -25,7 +25,7 @@ class Control:
     def add_routes(self, app: web.Application) -> None:
         """Register the routes."""
         app.router.add_get("/_control/mails", self.mails)
-        app.router.add_delete("/_control/mails", self.forget_mails)
+        app.router.add_delete("/_control/mails", self.clear_mails)
         app.router.add_get("/_control/mails/{number}", self.mail)
         app.router.add_get("/_control/mails/{number}/attachments/{index}", self.attachment)
         app.router.add_get("/_control/drafts/{address}", self.drafts)
@@ -35,7 +35,7 @@ class Control:
         app.router.add_get("/_control/clock", self.clock)
         app.router.add_post("/_control/clock", _refusing(self.move_clock))
         app.router.add_get("/_control/requests", self.requests)
-        app.router.add_delete("/_control/requests", self.forget_requests)
+        app.router.add_delete("/_control/requests", self.clear_requests)
         app.router.add_post("/_control/consents", _refusing(self.consent))
         app.router.add_post("/_control/behaviour", _refusing(self.behave))
         app.router.add_post("/_control/users", _refusing(self.change_user))
@@ -48,9 +48,9 @@ class Control:
         """List the accepted mails."""
         return web.json_response({"mails": [describe(mail) for mail in self._system.mails()]})
 
-    async def forget_mails(self, request: web.Request) -> web.Response:
+    async def clear_mails(self, request: web.Request) -> web.Response:
         """Empty every mailbox and the log."""
-        self._system.mailboxes.forget()
+        self._system.mailboxes.clear()
         return web.Response(status=204)
 
     async def mail(self, request: web.Request) -> web.Response:
@@ -141,7 +141,7 @@ class Control:
         ]
         return web.json_response({"count": len(rows), "requests": rows})
 
-    async def forget_requests(self, request: web.Request) -> web.Response:
+    async def clear_requests(self, request: web.Request) -> web.Response:
         """Reset the request count."""
         self._system.requests.clear()
         return web.Response(status=204)

@@ -272,7 +272,7 @@ class Directory:
         """
         with self._lock:
             known = list(self._app_rules.get(client_id, ()))
-        old = [rules for at, rules in known if self._is_older(at, lag)]
+        old = [rules for at, rules in known if self._is_effective(at, lag)]
         return old[-1] if old else AppRules()
 
     def change_tenant(self, name: str, **fields: Any) -> Tenant:
@@ -314,7 +314,7 @@ class Directory:
             if key not in self._rights:
                 return False
             given = self._rights[key]
-        return self._is_older(given, lag)
+        return self._is_effective(given, lag)
 
-    def _is_older(self, at: datetime | None, lag: float) -> bool:
+    def _is_effective(self, at: datetime | None, lag: float) -> bool:
         return at is None or self.clock is None or at + timedelta(seconds=lag) <= self.clock.now()

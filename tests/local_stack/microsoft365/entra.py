@@ -145,7 +145,7 @@ class Entra:
             return self._refusal_page(refusal)
         session = self._session(request, visit)
         if reply := self._sign_in.problem(visit, session):
-            return _to_app(reply)
+            return _redirect_to_app(reply)
         if session is not None and visit.prompt in {"", "none", "consent"}:
             return self._bound(request, visit, self._chosen(visit, session.object_id))
         return self._bound(request, visit, self._next(visit))
@@ -175,14 +175,14 @@ class Entra:
             return self._chosen(visit, form["account"])
         step, answer = self._sign_in.step(visit), form.get("answer", "")
         if step == "consent" and answer == "accept":
-            return _to_app(self._sign_in.accept(visit, for_everybody=form.get("everybody") == "yes"))
+            return _redirect_to_app(self._sign_in.accept(visit, for_everybody=form.get("everybody") == "yes"))
         if step == "consent" and answer == "cancel":
-            return _to_app(self._sign_in.decline(visit))
-        return self._unapproved(visit, answer) if step == "approval" else self._next(visit)
+            return _redirect_to_app(self._sign_in.decline(visit))
+        return self._after_approval_page(visit, answer) if step == "approval" else self._next(visit)
 
-    def _unapproved(self, visit: Visit, answer: str) -> web.Response:
+    def _after_approval_page(self, visit: Visit, answer: str) -> web.Response:
         if answer == "return" and self._sign_in.approval_can_return(visit):
-            return _to_app(self._sign_in.leave_without_granting(visit))
+            return _redirect_to_app(self._sign_in.leave_without_granting(visit))
         return _page(requested_page()) if answer == "request" else self._next(visit)
 
     def _chosen(self, visit: Visit, account: str) -> web.Response:
@@ -204,7 +204,7 @@ class Entra:
         if step == "choose" or user is None:
             return _page(account_page(visit, self._people(visit), action))
         if step == "done":
-            return _to_app(self._sign_in.finish(visit))
+            return _redirect_to_app(self._sign_in.finish(visit))
         if step == "approval":
             can_return = self._sign_in.approval_can_return(visit)
             return _page(approval_page(visit, user, action, can_return=can_return))
@@ -232,7 +232,7 @@ def _page(text: str, status: int = 200) -> web.Response:
     return web.Response(status=status, text=text, content_type="text/html", headers=_PAGE_HEADERS)
 
 
-def _to_app(reply: Response) -> web.Response:
+def _redirect_to_app(reply: Response) -> web.Response:
     if reply.mode == "form_post":
         return _page(posting_page(reply))
     return web.Response(status=302, headers=_PAGE_HEADERS | {"Location": reply.url})

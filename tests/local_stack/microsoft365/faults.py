@@ -126,7 +126,7 @@ class Fault:
 
 
 @dataclass
-class _Armed:
+class _PendingFault:
     fault: Fault
     seen: int = 0
     hits: int = 0
@@ -142,7 +142,7 @@ class Faults:
     def __init__(self) -> None:
         self.hits = 0
         self._lock = threading.Lock()
-        self._armed: list[_Armed] = []
+        self._pending: list[_PendingFault] = []
         self._chance = random.Random(0)
 
     def seed(self, number: int) -> None:
@@ -164,30 +164,30 @@ class Faults:
         chosen = FAULT_EFFECTS[effect] if isinstance(effect, str) else effect
         fault = Fault(operation, chosen, mailbox, nth, times, chance)
         with self._lock:
-            self._armed.append(_Armed(fault))
+            self._pending.append(_PendingFault(fault))
         return fault
 
     def clear(self) -> None:
         """Let everything work again."""
         with self._lock:
-            self._armed.clear()
+            self._pending.clear()
 
     def waiting(self) -> list[Fault]:
         """List the faults that are not used up."""
         with self._lock:
-            return [armed.fault for armed in self._armed]
+            return [pending.fault for pending in self._pending]
 
     def take(self, operation: str, mailbox: str) -> Effect | None:
         """Choose the fault of a request and count its use."""
         with self._lock:
-            for armed in self._armed:
-                if not armed.fault.matches(operation, mailbox):
+            for pending in self._pending:
+                if not pending.fault.matches(operation, mailbox):
                     continue
-                armed.seen += 1
-                if armed.seen >= armed.fault.nth and self._chance.random() < armed.fault.chance:
-                    armed.hits += 1
+                pending.seen += 1
+                if pending.seen >= pending.fault.nth and self._chance.random() < pending.fault.chance:
+                    pending.hits += 1
                     self.hits += 1
-                    if armed.hits == armed.fault.times:
-                        self._armed.remove(armed)
-                    return armed.fault.effect
+                    if pending.hits == pending.fault.times:
+                        self._pending.remove(pending)
+                    return pending.fault.effect
         return None

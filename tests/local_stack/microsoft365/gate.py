@@ -33,7 +33,7 @@ class Caller:
 _SUBMITTING = frozenset({"sendMail", "send"})
 
 
-class Guarded(Protocol):
+class GatedHost(Protocol):
     """The properties of the host that the gate needs."""
 
     name: str
@@ -66,7 +66,9 @@ async def read_body(request: web.Request, limit: int) -> bytes | None:
 class Gate:
     """An aiohttp middleware for one host."""
 
-    def __init__(self, host: Guarded, clock: Clock, faults: Faults, log: RequestLog, quotas: Quotas) -> None:
+    def __init__(
+        self, host: GatedHost, clock: Clock, faults: Faults, log: RequestLog, quotas: Quotas
+    ) -> None:
         self._host = host
         self._quotas = quotas
         self._clock = clock
@@ -78,11 +80,11 @@ class Gate:
 
         @web.middleware
         async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
-            return await self._pass(request, handler)
+            return await self._handle(request, handler)
 
         return gate
 
-    async def _pass(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _handle(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         resource = request.match_info.route.resource
         path = resource.canonical if resource else request.path
         operation = self._host.operations.get((request.method, path))
@@ -91,13 +93,13 @@ class Gate:
         caller = await self._host.caller(request)
         named = f"{operation}.{caller.detail}" if caller.detail else operation
         number = self._log.begin(self._entry(request, path, named, caller))
-        crowd = self._log.enter(caller.app, caller.mailbox) if caller.mailbox else 0
+        concurrent = self._log.enter(caller.app, caller.mailbox) if caller.mailbox else 0
         try:
             submits = operation in _SUBMITTING
-            effect = self._over_quota(request, caller, crowd, submits=submits) or self._faults.take(
+            effect = self._over_quota(request, caller, concurrent, submits=submits) or self._faults.take(
                 named, caller.mailbox
             )
-            answer = await self._carry_out(request, handler, effect or Effect())
+            answer = await self._apply_effect(request, handler, effect or Effect())
         finally:
             if caller.mailbox:
                 self._log.leave(caller.app, caller.mailbox)
@@ -106,13 +108,13 @@ class Gate:
         return answer or web.Response()
 
     def _over_quota(
-        self, request: web.Request, caller: Caller, crowd: int, *, submits: bool
+        self, request: web.Request, caller: Caller, concurrent: int, *, submits: bool
     ) -> Effect | None:
         if not caller.mailbox:
             return None
         length = request.content_length or 0
         return self._quotas.refusal(
-            caller.app, caller.mailbox, crowd, request.method, length, submits=submits
+            caller.app, caller.mailbox, concurrent, request.method, length, submits=submits
         )
 
     def _entry(self, request: web.Request, path: str, operation: str, caller: Caller) -> LoggedRequest:
@@ -127,11 +129,11 @@ class Gate:
             headers=kept_headers(dict(request.headers)),
         )
 
-    async def _carry_out(
+    async def _apply_effect(
         self, request: web.Request, handler: Handler, effect: Effect
     ) -> web.StreamResponse | None:
         if effect.connection == "refused":
-            _cut(request)
+            _reset_connection(request)
             return None
         lies = effect.status or effect.aadsts or effect.connection == "reset"
         answer: web.StreamResponse
@@ -141,7 +143,7 @@ class Gate:
             await read_body(request, 0)
         await asyncio.sleep(effect.delay + self._host.latency())
         if effect.connection == "reset":
-            _cut(request)
+            _reset_connection(request)
             return None
         if lies:
             answer = self._host.error(request, effect)
@@ -153,7 +155,7 @@ class Gate:
         return answer
 
 
-def _cut(request: web.Request) -> None:
+def _reset_connection(request: web.Request) -> None:
     """Reset a connection, so that the other side reads ECONNRESET."""
     transport = request.transport
     if transport is not None:
@@ -173,14 +175,14 @@ def write_body(effect: Effect, whole: Mapping[str, object], nested: Mapping[str,
         case "raw" | "text":
             return effect.message, "application/json" if effect.body == "raw" else "text/plain"
         case "detailed":
-            return json.dumps(_inside(whole, effect.general)), "application/json"
+            return json.dumps(_with_inner_error(whole, effect.general)), "application/json"
         case "nested":
             return json.dumps(nested), "application/json"
         case _:
             return json.dumps(whole), "application/json"
 
 
-def _inside(whole: Mapping[str, object], general: str) -> Mapping[str, object]:
+def _with_inner_error(whole: Mapping[str, object], general: str) -> Mapping[str, object]:
     """Move an error's code into `innerError` below a general code."""
     match whole:
         case {"error": {"code": code, "message": message, **rest}}:

@@ -53,7 +53,7 @@ class Grants:
 
     def new_code(self, code: Code) -> str:
         """Store a code and return its value."""
-        value = self._tokens.remember(f"1.AR-code-{secrets.token_urlsafe(48)}")
+        value = self._tokens.record_issued(f"1.AR-code-{secrets.token_urlsafe(48)}")
         with self._lock:
             self._codes[value] = code
         return value
@@ -77,7 +77,7 @@ class Grants:
 
     def new_refresh_token(self, client_id: str, user_id: str) -> str:
         """Issue a refresh token; the older ones stay as they are."""
-        value = self._tokens.remember(f"1.AR-refresh-{secrets.token_urlsafe(64)}")
+        value = self._tokens.record_issued(f"1.AR-refresh-{secrets.token_urlsafe(64)}")
         with self._lock:
             self._refresh[value] = RefreshToken(client_id, user_id, self._clock.now())
         return value

@@ -87,7 +87,7 @@ def _article(mail: AcceptedMail) -> str:
     rows = [("From", _people((mail.from_address,)))]
     if mail.sender != mail.from_address:
         rows.append(("Sent by", _people((mail.sender,))))
-    rows.append(("Through", escape(_way(mail))))
+    rows.append(("Through", escape(_sender_text(mail))))
     named = (("To", mail.to), ("Cc", mail.cc), ("Bcc", mail.bcc), ("Reply to", mail.reply_to))
     rows += [(label, _people(people)) for label, people in named if people]
     when = f'<time datetime="{mail.at.isoformat()}">{mail.at:%d %b %Y, %H:%M:%S} UTC</time>'
@@ -102,7 +102,7 @@ def _article(mail: AcceptedMail) -> str:
     )
 
 
-def _way(mail: AcceptedMail) -> str:
+def _sender_text(mail: AcceptedMail) -> str:
     who = f"{mail.caller} signed in" if mail.caller else "the app by itself"
     return f"{mail.mailbox}, {who}"
 

@@ -79,7 +79,7 @@ class MailCalls:
         if "message" not in lower:
             raise unreadable("The parameter 'Message' is missing in the request payload.")
         message = read_message(lower["message"], self._behaviour)
-        self._submit(call, message, save=_truth(lower.get("savetosentitems", True)))
+        self._submit(call, message, save=_parse_boolean(lower.get("savetosentitems", True)))
         return web.Response(status=202)
 
     def _submit(self, call: Call, message: Any, *, save: bool, mime: bytes | None = None) -> None:
@@ -265,7 +265,7 @@ def _from(fields: dict[str, Any]) -> str:
     return sender["emailAddress"]["address"] if sender else ""
 
 
-def _truth(value: Any) -> bool:
+def _parse_boolean(value: Any) -> bool:
     # Both spellings are in use: Microsoft's own sample sends the string.
     text = str(value).lower()
     if text not in {"true", "false"}:

@@ -35,7 +35,7 @@ class Mailboxes:
         with self._lock:
             return list(self._accepted)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Empty every mailbox and the log."""
         with self._lock:
             self._messages.clear()
@@ -60,7 +60,7 @@ class Mailboxes:
     def list_messages(self, mailbox: User, folder: str = "") -> list[Message]:
         """List messages, newest first, in one folder or in all."""
         with self._lock:
-            self._settle()
+            self._finish_transit()
             held = [m for m in self._messages if m.mailbox_id == mailbox.object_id]
             return [m for m in reversed(held) if folder in {"", m.folder}]
 
@@ -220,7 +220,7 @@ class Mailboxes:
             kept["subject"] = subject[:MAX_SUBJECT]
         return kept
 
-    def _settle(self) -> None:
+    def _finish_transit(self) -> None:
         """Move mails whose lag is over out of Drafts or the Outbox."""
         now = self._clock.now()
         for message in list(self._messages):

@@ -93,7 +93,7 @@ def _tests(text: str) -> list[Test]:
         rest = rest[length:]
         joint = _AND.match(rest)
         if rest.strip() and (joint is None or joint.end() == len(rest)):
-            raise _not_understood(text)
+            raise _invalid_filter(text)
         rest = rest[joint.end() :] if joint else ""
     return tests
 
@@ -113,10 +113,10 @@ def _first_test(text: str) -> tuple[Test, int]:
         if field == "isDraft":
             return lambda m: m.draft is truth, found.end()
         return lambda m: any(not a.inline for a in m.attachments) is truth, found.end()
-    raise _not_understood(text)
+    raise _invalid_filter(text)
 
 
-def _not_understood(text: str) -> GraphError:
+def _invalid_filter(text: str) -> GraphError:
     return GraphError(
         400, "ErrorInvalidUrlQueryFilter", f"The query filter contains one or more invalid nodes: {text}"
     )

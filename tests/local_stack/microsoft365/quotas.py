@@ -52,14 +52,14 @@ class Quotas:
         self._mails: defaultdict[tuple[str, str], _Window] = defaultdict(_Window)
 
     def refusal(
-        self, app: str, mailbox: str, crowd: int, method: str, length: int, *, submits: bool = False
+        self, app: str, mailbox: str, concurrent: int, method: str, length: int, *, submits: bool = False
     ) -> Effect | None:
         """Count a call, and refuse it where a limit is passed.
 
         Args:
             app: the client id.
             mailbox: the mailbox's address.
-            crowd: how many requests there are at this moment, this one included.
+            concurrent: how many requests run at this moment, this one included.
             method: of the request.
             length: of its body.
             submits: whether it hands a mail over.
@@ -80,7 +80,7 @@ class Quotas:
         if longest is not None:
             text = "Application is over its request limit."
             return Effect(429, "ApplicationThrottled", text, str(math.ceil(longest.total_seconds())))
-        if crowd > behaviour.in_flight_limit:
+        if concurrent > behaviour.in_flight_limit:
             text = "Application is over its MailboxConcurrency limit."
             return Effect(429, "ApplicationThrottled", text, behaviour.in_flight_retry_after)
         return self._count_mail(key, now) if submits and behaviour.mails_limit else None

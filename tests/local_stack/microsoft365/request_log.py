@@ -86,7 +86,7 @@ class RequestLog:
             named = not operation or f"{entry.operation}.".startswith(f"{operation}.")
             return named and host in ("", entry.host)
 
-        return self._where(wanted)
+        return self._select(wanted)
 
     def count(self, operation: str = "", host: str = "") -> int:
         """Count requests, as `all` lists them."""
@@ -98,7 +98,7 @@ class RequestLog:
             self._entries.clear()
             self._peaks.clear()
 
-    def _where(self, wanted: Callable[[LoggedRequest], bool]) -> list[LoggedRequest]:
+    def _select(self, wanted: Callable[[LoggedRequest], bool]) -> list[LoggedRequest]:
         with self._lock:
             return [entry for entry in self._entries if wanted(entry)]
 

@@ -57,9 +57,9 @@ class AuthorizationRequest:
         app = self._known_app(tenant_name, query)
         _check_parameters(query)
         visit = Visit.read("authorize", tenant_name, app, query, self.graph_names)
-        if mixes_default(visit.asked.permissions):
+        if mixes_default(visit.requested.permissions):
             raise Refused(70011, f"'{visit.scope_text}'")
-        return self._keep(replace(visit, asked=expanded(visit.asked, app)))
+        return self._keep(replace(visit, requested=expanded(visit.requested, app)))
 
     def begin_admin_consent(self, tenant_name: str, query: Mapping[str, str]) -> Visit:
         """Read an admin consent request.
@@ -73,7 +73,7 @@ class AuthorizationRequest:
         if not query.get("scope"):
             raise Refused(900144, "'scope'")
         visit = Visit.read("adminconsent", tenant_name, app, query, self.graph_names)
-        if mixes_default(visit.asked.permissions):
+        if mixes_default(visit.requested.permissions):
             raise Refused(70011, f"'{visit.scope_text}'")
         return self._keep(replace(visit, response_mode="query", prompt=""))
 
@@ -86,7 +86,7 @@ class AuthorizationRequest:
 
     def problem(self, visit: Visit, session: User | None) -> Response | None:
         """Return the error that is redirected to the app; None if there is none."""
-        if visit.purpose == "authorize" and (wrong := unknown(visit.asked.permissions)):
+        if visit.purpose == "authorize" and (wrong := unknown(visit.requested.permissions)):
             return self._error(visit, Refused(650053, f"'{wrong[0]}'"))
         if visit.prompt != "none":
             return None
@@ -126,27 +126,27 @@ class AuthorizationRequest:
             return "consent" if user.is_admin else "approval"
         missing = self.missing(visit)
         # prompt=consent asks for everything again, even for what an admin has granted to all.
-        asked = list(visit.asked.permissions) if visit.prompt == "consent" else missing
-        if not asked and visit.prompt != "consent":
+        requested = list(visit.requested.permissions) if visit.prompt == "consent" else missing
+        if not requested and visit.prompt != "consent":
             return "done"
         policy = self._tenant_of(user).user_consent
-        if not user.is_admin and any(needs_admin(scope, policy) for scope in asked):
+        if not user.is_admin and any(needs_admin(scope, policy) for scope in requested):
             return "approval"
         return "consent"
 
     def missing(self, visit: Visit) -> list[Scope]:
         """List the requested permissions that are not granted yet."""
         if visit.user is None:
-            return list(visit.asked.permissions)
+            return list(visit.requested.permissions)
         granted = self._consents.delegated(visit.app.client_id, visit.user.tenant_id, visit.user.object_id)
-        return [scope for scope in visit.asked.permissions if scope not in granted]
+        return [scope for scope in visit.requested.permissions if scope not in granted]
 
     def accept(self, visit: Visit, *, for_everybody: bool = False) -> Response:
         """Grant what the page showed and answer the app; needs a user."""
         user = self._user_of(visit)
         if visit.purpose == "adminconsent":
             return self._grant_organisation(visit, user)
-        granted = [s for s in visit.asked.permissions if s.name not in self._behaviour.withheld_scopes]
+        granted = [s for s in visit.requested.permissions if s.name not in self._behaviour.withheld_scopes]
         who = EVERYBODY if for_everybody and user.is_admin else user.object_id
         self._consents.grant(visit.app.client_id, user.tenant_id, who, granted)
         return self.finish(visit)
@@ -155,7 +155,7 @@ class AuthorizationRequest:
         """Answer with a code; the visit must have a user."""
         user = self._user_of(visit)
         permissions = tuple(
-            s for s in visit.asked.permissions if s.name not in self._behaviour.withheld_scopes
+            s for s in visit.requested.permissions if s.name not in self._behaviour.withheld_scopes
         )
         code = Code(
             client_id=visit.app.client_id,
@@ -163,7 +163,7 @@ class AuthorizationRequest:
             user_id=user.object_id,
             redirect_uri=visit.redirect_uri,
             permissions=permissions,
-            sign_in=visit.asked.sign_in,
+            sign_in=visit.requested.sign_in,
             nonce=visit.nonce,
             challenge=visit.challenge,
             challenge_method=visit.challenge_method,
@@ -199,7 +199,7 @@ class AuthorizationRequest:
 
     def _grant_organisation(self, visit: Visit, user: User) -> Response:
         app = visit.app
-        for scope in visit.asked.permissions:
+        for scope in visit.requested.permissions:
             if scope.name == DEFAULT:
                 self._consents.grant_application(app.client_id, user.tenant_id, app.application_permissions)
                 delegated = [Scope(scope.resource, name) for name in app.delegated_permissions]

@@ -34,12 +34,12 @@ class Throttle:
             Refused: 50196, of an app for an account.
         """
         limit = self._behaviour.token_requests_a_minute
-        if limit and self._is_over(limit, (client_id, account or tenant)):
+        if limit and self._exceeds(limit, (client_id, account or tenant)):
             if account:
                 raise Refused(50196)
             raise TooManyRequests
 
-    def _is_over(self, limit: int, key: tuple[str, str]) -> bool:
+    def _exceeds(self, limit: int, key: tuple[str, str]) -> bool:
         now = self._clock.now()
         with self._lock:
             counted = self._requests[key]

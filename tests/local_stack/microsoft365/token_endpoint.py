@@ -133,19 +133,21 @@ class TokenEndpoint:
         code = self._grants.redeem(form["code"])
         if code.client_id != app.client_id:
             raise Refused(70000)
-        asked_at = self._directory.tenant(code.tenant)
-        if (asked_at.tenant_id if asked_at else code.tenant) != (tenant.tenant_id if tenant else tenant_name):
+        request_tenant = self._directory.tenant(code.tenant)
+        if (request_tenant.tenant_id if request_tenant else code.tenant) != (
+            tenant.tenant_id if tenant else tenant_name
+        ):
             raise Refused(700005)
         if form["redirect_uri"] != code.redirect_uri:
             raise Refused(500112)
         _check_pkce(code, form.get("code_verifier", ""))
-        asked = self._asked(form) if form.get("scope") else None
-        permissions = asked.permissions if asked else code.permissions
+        requested = self._requested_scopes(form) if form.get("scope") else None
+        permissions = requested.permissions if requested else code.permissions
         if not permissions and not code.sign_in:
             raise Refused(28003)
-        user = self._usable(code.user_id)
-        sign_in = code.sign_in & (asked.sign_in if asked and asked.sign_in else code.sign_in)
-        wanted = ScopeRequest(sign_in, permissions, asked.prefix if asked else "")
+        user = self._active_user(code.user_id)
+        sign_in = code.sign_in & (requested.sign_in if requested and requested.sign_in else code.sign_in)
+        wanted = ScopeRequest(sign_in, permissions, requested.prefix if requested else "")
         return self._delegated(app, user, wanted, form, server, code.nonce)
 
     def _refresh(
@@ -154,25 +156,25 @@ class TokenEndpoint:
         if not form.get("refresh_token"):
             raise Refused(900144, "'refresh_token'")
         token = self._grants.use_refresh_token(form["refresh_token"], app.client_id)
-        user = self._usable(token.user_id)
+        user = self._active_user(token.user_id)
         if tenant is not None and tenant.tenant_id != user.tenant_id:
             raise Refused(50020)
         if user.refresh_problem:
             raise Refused(user.refresh_problem)
-        asked = self._asked(form)
+        requested = self._requested_scopes(form)
         # A refresh token exists because offline_access was granted, and is renewed from then on.
-        wanted = ScopeRequest(asked.sign_in | {"offline_access"}, asked.permissions, asked.prefix)
+        wanted = ScopeRequest(requested.sign_in | {"offline_access"}, requested.permissions, requested.prefix)
         return self._delegated(app, user, wanted, form, server)
 
-    def _asked(self, form: Mapping[str, str]) -> ScopeRequest:
-        asked = parse(form.get("scope", ""), self.graph_names)
-        if len(asked.resources) > 1:
+    def _requested_scopes(self, form: Mapping[str, str]) -> ScopeRequest:
+        requested = parse(form.get("scope", ""), self.graph_names)
+        if len(requested.resources) > 1:
             raise Refused(28000)
-        if mixes_default(asked.permissions):
+        if mixes_default(requested.permissions):
             raise Refused(70011, "'.default'")
-        return asked
+        return requested
 
-    def _usable(self, user_id: str) -> User:
+    def _active_user(self, user_id: str) -> User:
         user = self._directory.user(user_id)
         if user is None:
             raise Refused(50034)
@@ -193,7 +195,7 @@ class TokenEndpoint:
         scopes = self._granted(app, user, wanted, resource, form, server)
         document: dict[str, Any] = {
             "token_type": "Bearer",
-            "scope": _spelt(scopes, wanted, resource),
+            "scope": _scope_text(scopes, wanted, resource),
             "expires_in": int(ACCESS_TOKEN_LIFETIME.total_seconds()),
             "ext_expires_in": int(ACCESS_TOKEN_LIFETIME.total_seconds()),
             "access_token": self._access_token(app, user, resource, scopes, form),
@@ -262,10 +264,10 @@ class TokenEndpoint:
             raise Refused(50059)
         if not app.multi_tenant and app.tenant_id != tenant.tenant_id:
             raise Refused(700016, f"'{app.client_id}'")
-        asked = parse(form.get("scope", ""), self.graph_names)
-        if len(asked.permissions) != 1 or asked.sign_in:
+        requested = parse(form.get("scope", ""), self.graph_names)
+        if len(requested.permissions) != 1 or requested.sign_in:
             raise Refused(70011)
-        wanted = asked.permissions[0]
+        wanted = requested.permissions[0]
         if wanted.name != DEFAULT:
             raise Refused(1002012, f"'{wanted.name}'")
         return {
@@ -311,7 +313,7 @@ def _check_pkce(code: Code, verifier: str) -> None:
         raise Refused(501481)
 
 
-def _spelt(scopes: list[str], wanted: ScopeRequest, resource: str) -> str:
+def _scope_text(scopes: list[str], wanted: ScopeRequest, resource: str) -> str:
     """Spell granted scopes as requested: short, or with the resource."""
     prefix = wanted.prefix or (resource if resource != GRAPH else "")
     names = [f"{prefix}/{name}" if prefix else name for name in scopes]

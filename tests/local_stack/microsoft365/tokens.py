@@ -58,21 +58,21 @@ class Tokens:
         self.authority = ""
         self.key = key
         self.issued: set[str] = set()
-        self._stranger: SigningKey | None = None
+        self._unpublished_key: SigningKey | None = None
         self._lock = threading.RLock()
 
     @property
-    def stranger(self) -> SigningKey:
+    def unpublished_key(self) -> SigningKey:
         """A key that Entra has never published."""
         with self._lock:
-            self._stranger = self._stranger or SigningKey()
-            return self._stranger
+            self._unpublished_key = self._unpublished_key or SigningKey()
+            return self._unpublished_key
 
     def issuer(self, tenant_id: str) -> str:
         """Return the `iss` of v2 tokens."""
         return f"{self.authority}/{tenant_id}/v2.0"
 
-    def remember(self, secret: str) -> str:
+    def record_issued(self, secret: str) -> str:
         """Record a secret as issued and return it."""
         with self._lock:
             self.issued.add(secret)
@@ -80,7 +80,9 @@ class Tokens:
 
     def sign(self, claims: dict[str, Any]) -> str:
         """Sign claims as they are."""
-        return self.remember(jwt.encode(claims, self.key.private, "RS256", headers={"kid": self.key.kid}))
+        return self.record_issued(
+            jwt.encode(claims, self.key.private, "RS256", headers={"kid": self.key.kid})
+        )
 
     def id_token(self, client_id: str, user: User, nonce: str, **overrides: Any) -> str:
         """Sign an ID token by this machine's time, as the app checks it."""
@@ -110,7 +112,7 @@ class Tokens:
 
     def _opaque_for(self, signed: str) -> str:
         """Return a token that only `read` can decode."""
-        opaque = self.remember(f"EwB{secrets.token_urlsafe(900)}")
+        opaque = self.record_issued(f"EwB{secrets.token_urlsafe(900)}")
         with self._lock:
             self._opaque[opaque] = signed
         return opaque
@@ -174,16 +176,16 @@ class Tokens:
 
     def _encode(self, claims: dict[str, Any], kid: str, alg: str, *, forged: bool) -> str:
         if alg == "RS256":
-            key = self.stranger if forged else self.key
-            return self.remember(jwt.encode(claims, key.private, alg, headers={"kid": kid}))
+            key = self.unpublished_key if forged else self.key
+            return self.record_issued(jwt.encode(claims, key.private, alg, headers={"kid": kid}))
         header = _part({"typ": "JWT", "alg": alg, "kid": kid})
         signed = f"{header}.{_part(claims)}"
         if alg == "none":
-            return self.remember(f"{signed}.")
+            return self.record_issued(f"{signed}.")
         # PyJWT refuses to use a public key as an HMAC secret; an attacker has no such scruples.
         mac = jwt.get_algorithm_by_name(alg)
         signature = mac.sign(signed.encode(), self.key.public_pem())
-        return self.remember(f"{signed}.{_base64url(signature)}")
+        return self.record_issued(f"{signed}.{_base64url(signature)}")
 
     def read(self, token: str, audiences: list[str]) -> dict[str, Any]:
         """Return a token's claims.

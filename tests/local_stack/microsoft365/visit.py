@@ -33,7 +33,7 @@ class Visit:
     purpose: Purpose
     tenant_name: str
     app: AppRegistration
-    asked: ScopeRequest
+    requested: ScopeRequest
     scope_text: str
     redirect_uri: str
     response_mode: str
@@ -61,7 +61,7 @@ class Visit:
             purpose=purpose,
             tenant_name=tenant_name,
             app=app,
-            asked=parse(query.get("scope", ""), graph_names),
+            requested=parse(query.get("scope", ""), graph_names),
             scope_text=query.get("scope", ""),
             redirect_uri=query.get("redirect_uri", ""),
             response_mode=query.get("response_mode", "query"),
@@ -90,25 +90,27 @@ class Response:
         return f"{self.redirect_uri}{joint}{urlencode(self.fields)}"
 
 
-def expanded(asked: ScopeRequest, app: AppRegistration) -> ScopeRequest:
+def expanded(requested: ScopeRequest, app: AppRegistration) -> ScopeRequest:
     """Replace Graph's `.default` by the permissions of the registration."""
     listed: list[Scope] = []
-    for scope in asked.permissions:
+    for scope in requested.permissions:
         is_default = (scope.resource, scope.name) == (GRAPH, DEFAULT)
         names = app.delegated_permissions if is_default else (scope.name,)
         listed += [Scope(scope.resource, name) for name in names]
-    return replace(asked, permissions=tuple(dict.fromkeys(listed)))
+    return replace(requested, permissions=tuple(dict.fromkeys(listed)))
 
 
 def shown_permissions(visit: Visit, missing: list[Scope]) -> list[tuple[str, str]]:
     """List names and sentences on a consent page; `missing` is not granted."""
     if visit.purpose == "adminconsent":
         every = visit.app.application_permissions
-        asked = [every if scope.name == DEFAULT else (scope.name,) for scope in visit.asked.permissions]
-        names = dict.fromkeys(name for group in asked for name in group)
+        requested = [
+            every if scope.name == DEFAULT else (scope.name,) for scope in visit.requested.permissions
+        ]
+        names = dict.fromkeys(name for group in requested for name in group)
         return [(name, APPLICATION_PERMISSIONS.get(name, name)) for name in names]
-    shown = visit.asked.permissions if visit.prompt == "consent" else missing
+    shown = visit.requested.permissions if visit.prompt == "consent" else missing
     listed = [(scope.name, GRAPH_PERMISSIONS.get(scope.name, scope.name)) for scope in shown]
-    if "offline_access" in visit.asked.sign_in:
+    if "offline_access" in visit.requested.sign_in:
         listed.append(("offline_access", "Maintain access to data you have given it access to"))
     return listed

@@ -15,7 +15,7 @@ HOME_PAGE = b"<!DOCTYPE html><title>Your function app is up and running</title>"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
-class Front:
+class RequestHandler:
     """Answers requests."""
 
     def __init__(
