@@ -129,13 +129,15 @@ def decide(request: Request, ports: ConsentPorts) -> Response:
 def _ended(known: ConsentFlow | None, flow: ConsentFlow, ports: ConsentPorts) -> Response:
     """Redirect to the result; if it just ended, also release waiting mail.
 
-    The cookie is then removed too.
+    The cookie is then removed too; but that of an expired consent was not compared, so it may be another's.
     """
     if flow == known:
         # Repeating an earlier callback proves nothing.
         return _to_result(ports, flow=flow.flow_id)
     if flow.status is FlowStatus.COMPLETED:
         _release(flow, ports)
+    if flow.status is FlowStatus.EXPIRED:
+        return _to_result(ports, flow=flow.flow_id)
     removed = {"Set-Cookie": expired_cookie_header(ports.config.public_base_url)}
     return _to_result(ports, removed, flow=flow.flow_id)
 

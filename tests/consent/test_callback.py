@@ -168,6 +168,17 @@ def test_the_cookie_is_removed_once_it_was_used(ports: FakeServices, reply: dict
     assert "Set-Cookie" not in finish(window, ports, **reply).headers
 
 
+def test_an_expired_consent_does_not_remove_the_cookie_of_a_newer_one(ports: FakeServices) -> None:
+    """That consent may be another tenant's; anyone can send an answer."""
+    window = open_start_link(enable(ports), ports)
+    ports.system.pass_time(timedelta(minutes=10))
+
+    reply = finish(replace(window, cookie="of-a-newer-consent"), ports)
+
+    assert flow_result(ports, window) == ("expired", "consent_expired")
+    assert "Set-Cookie" not in reply.headers
+
+
 def test_of_two_answers_at_once_one_is_taken(ports: FakeServices) -> None:
     window = open_start_link(enable(ports), ports)
 
