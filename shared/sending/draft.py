@@ -10,13 +10,14 @@ Files are attached strictly one after the other: Graph refuses concurrent change
 ErrorIrresolvableConflict.
 
 A draft that has other files than the first ones of the mail is not sent: a new one is begun. A request whose
-response was lost may be carried out late, and Graph is known to multiply inline files when another one is
-attached (microsoftgraph/msgraph-sdk-dotnet#2937).
+response was lost may be carried out late. Graph is also known to multiply inline files when another one is
+attached (microsoftgraph/msgraph-sdk-dotnet#2937): by the number of files alone, others would be left out.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -112,18 +113,27 @@ def _go_on(
 def _count_attached(
     draft: Draft, prepared: PreparedMail, mailbox: Mailbox, ports: SendingServices
 ) -> int | None:
-    """Count the mail's first files in the draft; None if it has others."""
-    names = mailbox.call(
+    """Count the mail's first files in the draft; None if it has others.
+
+    More copies of an inline file do not count: recipients do not see them, and a new draft would have them.
+    """
+    listed = mailbox.call(
         lambda token, sender: ports.transport.list_attachments(token, sender, draft.draft_id)
     )
-    first = (file.attachment.name for file in prepared.files[: len(names)])
-    same = Counter(map(_comparable, names)) == Counter(map(_comparable, first))
-    return len(names) if same else None
+    found, wanted = Counter(map(_comparable, listed)), Counter(map(_name_of, prepared.files))
+    for name in {_name_of(file) for file in prepared.files if file.attachment.inline}:
+        found[name] = min(found[name], wanted[name])
+    count = found.total()
+    return count if found == Counter(map(_name_of, prepared.files[:count])) else None
+
+
+def _name_of(file: SizedFile) -> str:
+    return _comparable(file.attachment.name)
 
 
 def _comparable(name: str) -> str:
     """Return the part of a file's name that no server replaces."""
-    return _REPLACEABLE.sub("", name).casefold()
+    return _REPLACEABLE.sub("", unicodedata.normalize("NFKD", name)).casefold()
 
 
 def _begin(

@@ -169,6 +169,18 @@ def test_a_file_that_the_server_multiplied_replaces_no_other_file(services: Fake
     assert not services.transport.drafts
 
 
+def test_a_multiplied_inline_file_leaves_no_other_file_out(services: FakeServices) -> None:
+    services.transport.fail_at = {"attach": [None, TransientError("graph_unavailable")]}
+    logo = a_file("small", inline=True, contentId="logo")
+    files = [logo, a_file("medium"), a_file("large")]
+    deliver(a_message(messageId="m-1", attachments=files), "q-1", services)
+    services.transport.drafts[0].files *= 3
+    redeliver(services, "q-2")
+
+    assert sent_files(services) == [("small", SMALL)] * 3 + [("medium", MEDIUM), ("large", LARGE)]
+    assert services.transport.calls.count("create_draft") == 1
+
+
 def test_a_request_that_is_carried_out_late_doubles_no_file(
     services: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,12 +204,12 @@ def test_a_request_that_is_carried_out_late_doubles_no_file(
 
 def test_a_draft_goes_on_though_the_server_changed_a_files_name(services: FakeServices) -> None:
     services.transport.after = {"attach": [TransientError("graph_unavailable")]}
-    attachments = [a_file("small", name="a/b: c.pdf "), a_file("large")]
+    attachments = [a_file("small", name="a/b: e\u0301.pdf "), a_file("large")]
     deliver(a_message(messageId="m-1", attachments=attachments), "q-1", services)
-    services.transport.drafts[0].files[0] = ("A_b_ c.pdf", SMALL)
+    services.transport.drafts[0].files[0] = ("A_b_ \u00e9.pdf", SMALL)
     redeliver(services, "q-2")
 
-    assert sent_files(services) == [("A_b_ c.pdf", SMALL), ("large", LARGE)]
+    assert sent_files(services) == [("A_b_ \u00e9.pdf", SMALL), ("large", LARGE)]
 
 
 def test_a_draft_whose_creation_had_no_response_is_removed_and_recreated(services: FakeServices) -> None:
