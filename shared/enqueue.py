@@ -25,7 +25,7 @@ from shared.mail.payload import build_message, write_json
 from shared.mail.ports import StoredFile
 from shared.problems import FieldError
 from shared.schema import read_json
-from shared.sending.prepare import check_sizes, foreign_files
+from shared.sending.prepare import check_sizes, files_outside_folder
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -115,7 +115,7 @@ def _parse(text: bytes, local: tuple[LocalFile, ...]) -> MailRequest:
 
 def _check(request: MailRequest, files: AttachmentFiles, allowed_tenants: frozenset[str]) -> None:
     reason = f"must begin with {request.tenant_id}/ because this installation serves several tenants"
-    foreign = [FieldError(field, reason) for field, _ in foreign_files(request, allowed_tenants)]
+    foreign = [FieldError(field, reason) for field, _ in files_outside_folder(request, allowed_tenants)]
     if foreign:
         raise InvalidInputError("invalid_message", fields=foreign)
     sized = size_files(request.attachments, files)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.sending.errors import BY_CODE
+from shared.sending.errors import ERROR_BY_CODE
 
 ROOT = Path(__file__).parent.parent
 SHARED = sorted((ROOT / "shared").rglob("*.py"))
@@ -24,7 +24,7 @@ OWNERS = {
     "internal_error": "UnforeseenError",
     "other_installation": "OtherInstallationError",
     "smtp_provider_not_office365": "OtherProviderError",
-} | {code: kind.__name__ for code, kind in BY_CODE.items()}
+} | {code: kind.__name__ for code, kind in ERROR_BY_CODE.items()}
 #: Codes that Graph's own code makes a lasting refusal, which is another class.
 ALSO = set(product(("access_denied", "mailbox_not_found"), ("RejectedError", "SenderRefusedError")))
 #: What is shown to anybody is chosen by code, and the adapter reads Graph's refusals of a chunk.

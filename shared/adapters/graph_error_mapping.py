@@ -29,7 +29,7 @@ from shared.errors import (
     TokenRefusedError,
     TransientError,
 )
-from shared.sending.errors import BY_CODE, DraftLostError, SendingLimitError
+from shared.sending.errors import ERROR_BY_CODE, DraftLostError, SendingLimitError
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def _what_is_missing(
 
 def _transient(code: str, shown: str, response: HttpResponse, sender: Sender) -> TransientError:
     requested = requested_wait(response.headers)
-    create = BY_CODE.get(code) or partial(TransientError, code)
+    create = ERROR_BY_CODE.get(code) or partial(TransientError, code)
     error = create(
         retry_after=requested,
         request_id=response.headers.get("request-id"),

@@ -1,12 +1,13 @@
 """Send one queued mail.
 
-1. `queued`        decodes the queue message and finds the mail that it names
-2. `deliver`       the procedure: sender, slot, preparation, hand-over
-3. `claim`         claims a mail that has a row already, so that no other worker sends it
-4. `rate_limit`    waits for the mail's slot in the schedule of its mailbox
-5. `prepare`       reads attachments and chooses a single request or a draft (`draft`, `upload`)
-6. `mailbox`       calls Graph as the sender
-7. `hand_over`     records directly before sending that the mail is sent; claims a new mail by the same write
-8. `reconcile`     looks in the mailbox for a mail whose outcome is unknown
-9. `retry_policy`  decides from the error what happens next; `record_outcome` stores and logs it
+`deliver` has the procedure. Its steps are:
+
+1. `queued` decodes the queue message, and finds the mail that it names.
+2. `claim` claims a mail that has a row already, so that no other worker sends it.
+3. `rate_limit` waits for the slot of the mail in the schedule of its mailbox.
+4. `prepare` looks up the files, and chooses to send one request or a draft (`draft`, `upload`).
+5. `hand_over` records, directly before the mail is sent, that it is sent. The same write claims a new mail.
+6. `mailbox` calls Graph as the sender.
+7. `reconcile` looks in the mailbox for a mail whose outcome is unknown.
+8. `retry_policy` decides from the error what happens next, and `record_outcome` stores and logs it.
 """

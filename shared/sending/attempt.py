@@ -1,4 +1,4 @@
-"""One attempt to send one mail, with the data for its outcome."""
+"""Define the state of one attempt to send one mail."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from shared.sending.ports import SendingServices
     from shared.settings.sender import Sender
 
-#: The most domains that are stored.
+#: How many domains of recipients are stored at most.
 _MAX_DOMAINS = 50
 #: Graph's codes for a full mailbox, and for one without room for named properties.
 _NO_ROOM = frozenset({"ErrorQuotaExceeded", "quotaLimitReached"})
@@ -42,11 +42,12 @@ class QueuedMail:
 
     Attributes:
         text: the mail as JSON.
-        message: what to queue again if another worker has claimed the mail.
-        maybe_new: the delivery log may not know the mail yet.
-        requeued_for: the attempt that the message is for; None for a scheduler's message.
+        message: the queue message, which is queued again if another worker has claimed the mail.
+        maybe_new: the delivery log may have no row for the mail yet.
+        requeued_for: the id of the attempt for which the message was queued; None for a scheduler's message.
         unused_claims: earlier claims whose outcome is known: nothing was sent, or Graph refused the mail.
-        maybe_accepted: one of these refusals does not prove that nothing was sent, and there was no look-up.
+        maybe_accepted: Graph may have sent the mail although it refused it under one of these claims, and the
+            mail was not looked up.
     """
 
     request: MailRequest
@@ -64,10 +65,12 @@ class Attempt:
 
     Attributes:
         delivery: the row as last written; until the mail is `claimed`, the row to write.
-        unused_claims: those of the message, and those of this attempt that have sent nothing.
-        claim_tried: the claim may have been written, even if storage did not respond.
-        accepted: the row to write once Exchange has accepted the mail.
-        sent_as_draft: the mail is sent as a draft, or was the last time.
+        unused_claims: those of the message, and claims of this attempt with which nothing was sent.
+        begun: when the invocation began, from which its time limits count.
+        claim_tried: the attempt has tried to write its claim, which may be stored even without a response.
+        accepted: the row to write, once Exchange has accepted the mail.
+        may_have_draft: there may be a draft of the mail in the mailbox.
+        sent_as_draft: the mail is sent as a draft, or was sent as one by the last attempt.
     """
 
     mail: QueuedMail
@@ -94,22 +97,24 @@ class Attempt:
         return self.mail.text
 
     def next_claim(self, now: datetime, hand_over: HandOver | None = None) -> Delivery:
-        """Return a claimed row for a mail that the log does not know."""
+        """Return the row for a mail without a row, with this attempt's claim."""
         return self.delivery.with_claim(self.queue_id, now, self.claim_id, hand_over)
 
-    def take(self, row: Delivery) -> None:
-        """Continue with the row that holds the claim."""
-        self.delivery, self.claimed = row, True
+    def continue_with_claim(self, row: Delivery) -> None:
+        """Continue with the row in which this attempt's claim is stored."""
+        self.delivery = row
+        self.claimed = True
         self.unused_claims -= {self.claim_id}
 
     def restart(self) -> None:
-        """Reset the attempt after the mail was found to have a row."""
+        """Reset the attempt, because the mail turned out to have a row."""
         # Even if this claim was written, nothing was sent with it.
         self.unused_claims |= {self.claim_id}
-        self.mailbox, self.may_have_draft, self.sent_as_draft = None, False, False
+        self.mailbox = None
+        self.may_have_draft = self.sent_as_draft = False
 
     def message_for_another_try(self) -> bytes:
-        """Return what to queue if this attempt's outcome can't be stored."""
+        """Return the message to queue if the outcome cannot be stored."""
         if self.accepted is not None:
             return accepted_message(self.accepted)
         unused = self.unused_claims
@@ -120,48 +125,51 @@ class Attempt:
         return repeated_message(self.delivery, self.text, unused, maybe_accepted=self.maybe_accepted)
 
     @property
-    def was_tried(self) -> bool:
-        """Whether an earlier attempt may have left a draft, not just waited."""
+    def was_tried_before(self) -> bool:
+        """Whether an earlier attempt did more than wait, and so may have a draft."""
         return any(step.code != "mailbox_paused" for step in self.delivery.history[:-1])
 
     @property
-    def repeated(self) -> bool:
-        """Whether an earlier attempt may have left something."""
+    def has_earlier_attempts(self) -> bool:
+        """Whether earlier attempts may have left data in storage."""
         return len(self.delivery.history) > 1
 
     @property
     def maybe_accepted(self) -> bool:
-        """Whether a refused mail may have been sent and can't be looked up."""
+        """Whether a refused mail may have been sent, and cannot be looked up."""
         refused = self.mailbox is not None and self.mailbox.refusal is not None
         return self.mail.maybe_accepted or (refused and not self.may_look_up(refused=True))
 
     @property
     def has_unrecorded_send(self) -> bool:
-        """Whether it may have sent the mail, and the row does not say so yet."""
+        """Whether this attempt may have sent the mail, and the row omits that."""
         return self._maybe_sent and self.delivery.uncertain_send is None
 
     @property
     def _maybe_sent(self) -> bool:
         """Whether this attempt may have sent the mail.
 
-        A refusal counts if the mail can be looked up.
+        After a refusal that leaves this open, it counts as sent if a look-up can show it.
         """
-        mailbox = self.mailbox
-        refused = mailbox is not None and mailbox.refusal is not None
-        return (mailbox is not None and mailbox.submitted) or (refused and self.may_look_up(refused=True))
+        if self.mailbox is None:
+            return False
+        if self.mailbox.submitted:
+            return True
+        return self.mailbox.refusal is not None and self.may_look_up(refused=True)
 
     def may_look_up(self, *, refused: bool) -> bool:
         """Return whether the mail can be looked up.
 
-        A refused draft is known by its id, too.
+        A refused draft can also be found by its id.
         """
-        if self.mailbox is None:  # The sender could not be read: a later attempt can decide.
+        if self.mailbox is None:
+            # The sender could not be read, so a later attempt decides whether to look up the mail.
             return self.delivery.uncertain_send is not None
         by_id = refused and self.sent_as_draft and self.mailbox.sender.may_draft
         return by_id or self.search_key(self.mailbox.sender) is not None
 
     def search_key(self, sender: Sender) -> str | None:
-        """Return the key to find the mail in the sender's mailbox, or None."""
+        """Return the key by which the mail is found in the mailbox, or None."""
         return search_key(self.request, sender, self.delivery, sent_as_draft=self.sent_as_draft)
 
     @property
@@ -174,14 +182,14 @@ class Attempt:
         return DraftState(self.delivery.tenant_id, self.delivery.message_id, ports)
 
     def with_or_without_key(self, call: Callable[[str | None], str], ports: SendingServices) -> str:
-        """Make the call with our key; without it if the mailbox has no room.
+        """Make a call with the app's key; without it if the mailbox has no room.
 
         Exchange has the same code for a full mailbox and for one without room for named properties (Microsoft
         Learn, "Mailbox named properties quota exceeded"). A mail without its key can't be looked up, and that
         is recorded before it is sent.
 
         Raises:
-            RejectedError: `mailbox_full`, if there is no room without our key either.
+            RejectedError: `mailbox_full`, if there is no room without the app's key either.
             NotRecordedError: storage does not respond; then nothing is sent without the key.
             ClaimLostError: another worker has claimed the mail.
         """
@@ -211,8 +219,8 @@ class Attempt:
         )
 
 
-def begin(mail: QueuedMail, queue_id: str, ports: SendingServices) -> Attempt:
-    """Begin an attempt with a mail that is not claimed yet."""
+def begin_attempt(mail: QueuedMail, queue_id: str, ports: SendingServices) -> Attempt:
+    """Return a new attempt, which has not claimed its mail yet."""
     row = first_row(mail.request, ports.system.now(), ports.installation)
     started = begun(ports.system)
     return Attempt(mail, queue_id, ports.system.new_id(), row, mail.unused_claims, started)

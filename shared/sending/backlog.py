@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def report_backlog(ports: SendingServices) -> None:
-    """Log the backlog of `mail-outbox` unless empty; an alert reads the age.
+    """Log the backlog of `mail-outbox` unless empty; an alert uses the age.
 
-    A delayed mail counts from the time at which it was due, if its requeue message names it. A message
-    without a due time is taken as soon as it is visible and is first in the queue only briefly, so the alert
-    requires a high age several times.
+    The age of a delayed mail counts from the time at which it was due, if its requeue message has that time.
+    A message without a due time is received soon after it becomes visible, and so is the oldest one only for
+    a short time. So the alert requires a high age several times in succession.
     """
     try:
         backlog = ports.outbox.backlog()

@@ -1,4 +1,4 @@
-"""Claim a mail: no other worker sends it, and it was not sent before."""
+"""Claim a mail, so that one worker only sends it, and only once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.errors import TransientError
 from shared.sending.attempt import first_row
 from shared.sending.conflict import WAIT_FOR_OTHER, record_conflict
 from shared.sending.hand_over import claim_new
-from shared.sending.record_warnings import log_repeat
+from shared.sending.record_warnings import log_possible_duplicate
 from shared.sending.restart import may_restart
 from shared.sending.storage_outage import persist
 from shared.telemetry import Event, log_mail_event
@@ -25,26 +25,35 @@ if TYPE_CHECKING:
     from shared.sending.attempt import Attempt, QueuedMail
     from shared.sending.ports import SendingServices
 
-#: The delay of a message whose row another version wrote in a form that this one can't read.
+#: The delay of a message if another version of the app wrote the row in a form that this version cannot read.
 WAIT_FOR_OTHER_VERSION = timedelta(minutes=5)
 
 
 class ClaimState(Enum):
-    """What a row means for the worker that finds it."""
+    """What a row means for a worker that wants to send the mail."""
 
+    #: The mail may be claimed and sent.
     FREE = auto()
+    #: The mail may be claimed, but a worker that crashed may have sent it.
     INTERRUPTED = auto()
+    #: Another worker is sending the mail.
     HELD = auto()
+    #: The mail is to be tried later.
     EARLY = auto()
+    #: The mail has a final status.
     DONE = auto()
+    #: A later queue message exists for the mail.
     SUPERSEDED = auto()
+    #: Another mail has the same id.
     OTHER_CONTENT = auto()
+    #: Another version of the app wrote the row, and this version cannot read it.
     OTHER_VERSION = auto()
+    #: Another installation is sending the mail.
     OTHER_INSTALLATION = auto()
 
 
-#: Rows that must not be changed here, and the problem of each.
-_FOREIGN = {
+#: The problem codes for rows that must not be changed here.
+_PROBLEM_OF_OTHERS_ROW = {
     ClaimState.OTHER_VERSION: "written_by_other_version",
     ClaimState.OTHER_INSTALLATION: "other_installation",
 }
@@ -62,10 +71,10 @@ def evaluate_claim(
 ) -> ClaimState:
     """Decide from a row whether its mail may be sent. Pure.
 
-    `unused`: claims that sent nothing.
+    `unused` are claims with which nothing was sent.
 
-    Azure redelivers a message only after a crash or failure, so this message's own claim is stale even if its
-    lease still runs.
+    Azure redelivers a message only after a crash or failure. So a claim of the same message (`queue_id`) is
+    stale, even if it has not expired.
     """
     if known.status in _BY_STATUS:
         return _BY_STATUS[known.status]
@@ -89,14 +98,13 @@ def _state_of_claim(known: Delivery, queue_id: str, now: datetime) -> ClaimState
 
 
 def _request_was_lost(known: Delivery) -> bool:
-    """Return whether the mail was not sent for lack of its stored request.
+    """Return whether the mail ended because its stored request was lost.
 
-    This message contains it again.
+    Then it can be sent now, because this message has the request again.
     """
-    code = known.problem.code if known.problem else None
-    return (
-        known.status is DeliveryStatus.EXPIRED and code == "request_not_kept" and known.uncertain_send is None
-    )
+    if known.status is not DeliveryStatus.EXPIRED or known.uncertain_send is not None:
+        return False
+    return known.problem is not None and known.problem.code == "request_not_kept"
 
 
 def _claim_in_question(known: Delivery) -> str | None:
@@ -107,7 +115,7 @@ def _claim_in_question(known: Delivery) -> str | None:
 
 
 def claim(attempt: Attempt, ports: SendingServices) -> bool:
-    """Claim the mail for this worker; False if the message is finished.
+    """Claim the mail; return False if this message needs no more work.
 
     Raises:
         NotRecordedError, TransientError: storage does not respond.
@@ -131,9 +139,9 @@ def claim(attempt: Attempt, ports: SendingServices) -> bool:
         attempt.claim_tried = True
         mine = persist(lambda: ports.deliveries.save(claimed), ports.system)
         if mine:
-            attempt.take(mine)
+            attempt.continue_with_claim(mine)
             if mine.warnings != known.warnings:
-                log_repeat(mine)
+                log_possible_duplicate(mine)
             return True
         state = ClaimState.HELD
     skip_message(state, known, attempt.mail, ports)
@@ -141,7 +149,7 @@ def claim(attempt: Attempt, ports: SendingServices) -> bool:
 
 
 def claim_state_of(known: Delivery, attempt: Attempt, ports: SendingServices) -> ClaimState:
-    """Decide by a row and this process's memory whether to send the mail."""
+    """Return what a row, and the memory of this process, mean for an attempt."""
     unused = attempt.unused_claims
     if is_superseded(known, attempt.mail.requeued_for, attempt.queue_id):
         return ClaimState.SUPERSEDED
@@ -159,27 +167,28 @@ def claim_state_of(known: Delivery, attempt: Attempt, ports: SendingServices) ->
 def next_row(
     known: Delivery, request: MailRequest, now: datetime, unused: frozenset[str] = frozenset()
 ) -> Delivery:
-    """Return the row of a mail that is retried or corrected.
+    """Return the row for another attempt of a mail, or for a corrected mail.
 
-    An uncertain send of an unused claim is removed.
+    An uncertain send is removed if it belongs to an `unused` claim, with which nothing was sent.
     """
-    settled = known.uncertain_send is not None and known.uncertain_send.claim_id in unused
+    was_not_sent = known.uncertain_send is not None and known.uncertain_send.claim_id in unused
     first = first_row(request, now)
     # A conflict with the earlier content is over once this content replaces it.
     replaces = request.fingerprint(known.fingerprint) != known.fingerprint
-    # Then the earlier attempts continue, with their time limit.
-    goes_on = known.status in IN_PROGRESS or settled
+    # If so, the earlier attempts continue, with their time limit.
+    continues = known.status in IN_PROGRESS or was_not_sent
     return replace(
         first,
         queued_at=known.queued_at,
         attempt=known.attempt + 1,
-        trying_since=known.trying_since if goes_on else now,
-        paused_for=known.total_pause(now) + known.overdue(now) if goes_on else timedelta(0),
-        uncertain_send=None if settled else known.uncertain_send,
+        trying_since=known.trying_since if continues else now,
+        paused_for=known.total_pause(now) + known.overdue(now) if continues else timedelta(0),
+        uncertain_send=None if was_not_sent else known.uncertain_send,
         requeued_for=known.requeued_for,
-        # Its request is stored; another mail is a new one.
-        slot=known.slot if goes_on else None,
-        # The same mail again does not cancel what was requested.
+        # A slot belongs to a mail that waits for it; a mail that begins again gets a new one.
+        slot=known.slot if continues else None,
+        # If the same mail is queued again without a queue for its outcome, the queue that it named before
+        # remains.
         outcome_queue=first.outcome_queue or (None if replaces else known.outcome_queue),
         history=known.history,
         conflict_at=None if replaces else known.conflict_at,
@@ -200,15 +209,19 @@ def skip_message(state: ClaimState, known: Delivery, mail: QueuedMail, ports: Se
     if state is ClaimState.HELD:
         ports.outbox.put(text, WAIT_FOR_OTHER)
         return
-    if state in _FOREIGN:
+    if state in _PROBLEM_OF_OTHERS_ROW:
         theirs = known.installation
         log_mail_event(
-            Event.OPERATOR_ERROR, known, level=logging.ERROR, problem=_FOREIGN[state], theirs=theirs
+            Event.OPERATOR_ERROR,
+            known,
+            level=logging.ERROR,
+            problem=_PROBLEM_OF_OTHERS_ROW[state],
+            theirs=theirs,
         )
         ports.outbox.put(text, WAIT_FOR_OTHER_VERSION)
         return
     if state is ClaimState.EARLY and known.next_attempt_at:
-        # It may be the only message, so it is not dropped.
+        # This may be the only message for the mail, so it is queued again.
         text = text if mail.requeued_for is None else next_attempt_message(known)
         ports.outbox.put(text, known.next_attempt_at - ports.system.now())
         return

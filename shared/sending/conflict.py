@@ -1,4 +1,4 @@
-"""Record on a mail that another message with its id was refused."""
+"""Record in a mail's row that another mail with the same id was refused."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ WAIT_FOR_OTHER = timedelta(seconds=30)
 
 
 def record_conflict(known: Delivery, content: str, text: bytes, ports: SendingServices) -> None:
-    """Record a refused message by its content hash.
+    """Record that a message with other content was refused.
 
-    While the mail is being sent, this is delayed.
-
-    A claimed row belongs to its worker: a change here would keep that worker from writing the outcome.
+    `content` is the hash of the refused content. While a worker has claimed the mail, only that worker may
+    change the row, because any other change would prevent it from writing the outcome. So the message is
+    queued again.
     """
     now = ports.system.now()
     claimed = known.claim_ends_at is not None and now < known.claim_ends_at

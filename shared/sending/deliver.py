@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from shared.errors import ConfigurationError, MailerError, TransientError
 from shared.mail.payload import build_attachment, build_send_mail
-from shared.sending.attempt import begin
-from shared.sending.backoff_and_deadline import deadline, expired, goes_first
+from shared.sending.attempt import begin_attempt
+from shared.sending.backoff_and_deadline import deadline, expired_error, goes_first
 from shared.sending.claim import claim
 from shared.sending.draft import send_as_draft
 from shared.sending.draft_removal import discard_draft
@@ -22,7 +22,7 @@ from shared.sending.errors import (
 )
 from shared.sending.hand_over import (
     ReleaseClaimOnError,
-    check_switch,
+    check_not_paused,
     ensure_claimed,
     record_hand_over,
     withdraw_hand_over,
@@ -30,17 +30,21 @@ from shared.sending.hand_over import (
 from shared.sending.mailbox import Mailbox
 from shared.sending.paused import requeue_paused
 from shared.sending.prepare import PreparedMail, Route, prepare
-from shared.sending.queued import find_mail, key_of, readable
-from shared.sending.reconcile import CopyWaitsError, search_mailbox, stops_searching, was_sent, without_check
+from shared.sending.queued import decode_if_possible, find_mail, message_key
+from shared.sending.reconcile import (
+    CopyWaitsError,
+    contains_sent_mail,
+    may_skip_search,
+    search_mailbox,
+    without_look_up,
+)
 from shared.sending.record_accepted import record_accepted
 from shared.sending.record_failure import record_failure
 from shared.sending.record_warnings import record_warnings
 from shared.sending.requeue_for_slot import requeue_for_slot
+from shared.sending.resolve_sender import check_expiry, resolve_sender
 from shared.sending.storage_outage import NotRecordedError, problem_of
 from shared.sending.unrecorded import queue_again, queue_unqueued
-from shared.settings.sender import apply_sender_list, refusal_of, sender_of
-from shared.settings.served_tenants import log_unserved_tenant
-from shared.settings.tenant import Status
 from shared.telemetry import Event, log_mail_event
 from shared.time_limit import limited, recording
 
@@ -48,29 +52,28 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from shared.deliveries.uncertain_send import UncertainSend
-    from shared.mail.message import MailRequest
     from shared.sending.attempt import Attempt, QueuedMail
     from shared.sending.draft_state import Draft
     from shared.sending.ports import FoundMail, SendingServices
-    from shared.settings.sender import Sender
 
 
-#: Errors that prevent recording the end of an attempt; the mail's outcome is decided before.
+#: Errors because of which the outcome of an attempt could not be recorded. Errors of the attempt itself are
+#: handled before.
 _NOT_RECORDED = (NotRecordedError, TransientError, ConfigurationError)
 
 
 def deliver(raw: bytes, queue_id: str, ports: SendingServices, waited: timedelta | None = None) -> None:
     """Process one queued message; returning removes it from the queue.
 
-    If storage fails, the message is queued again. `waited` is the time that it was in the queue.
+    If storage fails, the message is queued again. `waited` is how long the message was in the queue.
     """
-    key = key_of(raw)
+    key = message_key(raw)
     message = ports.claims.recall(key, raw)
     with limited(ports.system):
         try:
             mail = find_mail(message, queue_id, ports)
         except _NOT_RECORDED as error:
-            queue_again(readable(message), key, waited, problem_of(error), ports)
+            queue_again(decode_if_possible(message), key, waited, problem_of(error), ports)
         else:
             if mail is not None:
                 _deliver_mail(mail, queue_id, key, waited, ports)
@@ -82,7 +85,7 @@ def deliver(raw: bytes, queue_id: str, ports: SendingServices, waited: timedelta
 def _deliver_mail(
     mail: QueuedMail, queue_id: str, key: str, waited: timedelta | None, ports: SendingServices
 ) -> None:
-    attempt = begin(mail, queue_id, ports)
+    attempt = begin_attempt(mail, queue_id, ports)
     try:
         with ports.claims.holding(attempt.claim_id):
             _try_to_send(attempt, ports)
@@ -92,9 +95,13 @@ def _deliver_mail(
 
 
 def _try_to_send(attempt: Attempt, ports: SendingServices) -> None:
-    """Send a mail; read its row first, unless it is taken for a new mail."""
+    """Send a mail, unless its row does not allow that.
+
+    A mail from a scheduler is assumed to be new, which saves reading its row. If it turns out to have a row,
+    the attempt starts again with this row.
+    """
     try:
-        check_switch(ports)
+        check_not_paused(ports)
         if attempt.mail.maybe_new:
             try:
                 _send_and_record(attempt, ports)
@@ -106,7 +113,7 @@ def _try_to_send(attempt: Attempt, ports: SendingServices) -> None:
             _send_and_record(attempt, ports)
     except SendingPausedError as paused:
         if attempt.claim_tried:
-            # The claim could not be released, and no mail was handed over under it.
+            # The claim may still be stored, but nothing was sent with it.
             attempt.restart()
         requeue_paused(attempt, paused.pause, ports)
     except ClaimLostError:
@@ -132,9 +139,9 @@ def _send_and_record(attempt: Attempt, ports: SendingServices) -> None:
 def _send(attempt: Attempt, ports: SendingServices) -> str | None:
     """Send the mail; return Graph's request id.
 
-    None if an earlier attempt had sent it.
+    Returns None if a look-up shows that an earlier attempt has sent the mail.
     """
-    sender = _sender(attempt, ports)
+    sender = resolve_sender(attempt.request, ports)
     mailbox = attempt.mailbox = Mailbox(sender, ports, attempt.begun)
     mailbox.before_hand_over = partial(_before_hand_over, attempt, mailbox, ports)
     mailbox.after_refused_token = partial(withdraw_hand_over, attempt, ports)
@@ -143,9 +150,9 @@ def _send(attempt: Attempt, ports: SendingServices) -> str | None:
         found = _reconcile(
             attempt, attempt.delivery.uncertain_send, attempt.draft_state(ports).load(), mailbox, ports
         )
-        if was_sent(found):
+        if contains_sent_mail(found):
             return None
-    _check_time(attempt.request, ports)
+    check_expiry(attempt.request, ports)
     end = deadline(attempt.delivery.counted_since(ports.system.now()), attempt.request.expires_at)
     mailbox.wait_for_slot(attempt.delivery.slot, first=goes_first(attempt.delivery), deadline=end)
     prepared = prepare(attempt.request, sender, ports)
@@ -155,17 +162,21 @@ def _send(attempt: Attempt, ports: SendingServices) -> str | None:
         ensure_claimed(attempt, ports)
         attempt.may_have_draft = attempt.sent_as_draft = True
         return send_as_draft(prepared, attempt, found, mailbox, ports)
-    if attempt.was_tried:
+    if attempt.was_tried_before:
         discard_draft(attempt.draft_state(ports), mailbox, ports)
     return _send_at_once(prepared, attempt, mailbox, ports)
 
 
 def _before_hand_over(attempt: Attempt, mailbox: Mailbox, ports: SendingServices) -> None:
-    """Record the hand-over, unless the consent has changed.
+    """Record the hand-over, unless the consent was replaced since.
 
-    An upload takes minutes, in which the consent can be reset or replaced.
+    This is checked for drafts, because an upload takes minutes, in which the consent can be reset or
+    replaced.
     """
-    if attempt.sent_as_draft and _sender(attempt, ports).consent.version != mailbox.sender.consent.version:
+    if (
+        attempt.sent_as_draft
+        and resolve_sender(attempt.request, ports).consent.version != mailbox.sender.consent.version
+    ):
         raise ConsentReplacedError
     record_hand_over(attempt, mailbox, ports)
 
@@ -177,9 +188,10 @@ def _reconcile(
     mailbox: Mailbox,
     ports: SendingServices,
 ) -> tuple[FoundMail, ...] | None:
-    """Look up a mail that may have been sent.
+    """Look up a mail that may have been sent; return what the search found.
 
-    That resolves the uncertain outcome. A mail that is past its deadline by then is not sent.
+    After that it is known whether the mail was sent. If not, and its deadline has passed, it is not sent
+    again.
     """
     attempt.may_have_draft = True
     attempt.sent_as_draft = draft is not None and draft.submitted
@@ -190,20 +202,22 @@ def _reconcile(
         attempt.delivery = replace(attempt.delivery, uncertain_send=replace(uncertain_send, copy_seen=True))
         raise
     except TransientError as error:
-        if not stops_searching(error, uncertain_send, ports.system.now()):
+        if not may_skip_search(error, uncertain_send, ports.system.now()):
             raise
-        # A draft is also found by its id.
+        # The search by key failed, but a draft can also be found by its id.
         found = search_mailbox(None, uncertain_send, draft, mailbox, ports)
     attempt.sent_as_draft = False
-    if was_sent(found):
+    if contains_sent_mail(found):
         return found
-    unseen = uncertain_send.refused and found is None
     row = attempt.delivery
-    attempt.delivery = without_check(row) if unseen else replace(row, uncertain_send=None)
+    if uncertain_send.refused and found is None:
+        attempt.delivery = without_look_up(row)
+    else:
+        attempt.delivery = replace(row, uncertain_send=None)
     now = ports.system.now()
     end = deadline(row.counted_since(now), attempt.request.expires_at)
     if now >= end:
-        raise expired(end)
+        raise expired_error(end)
     return found
 
 
@@ -216,30 +230,3 @@ def _send_at_once(prepared: PreparedMail, attempt: Attempt, mailbox: Mailbox, po
         return mailbox.submit(lambda token, sender: ports.transport.send_mail(token, sender, body))
 
     return attempt.with_or_without_key(send, ports)
-
-
-def _sender(attempt: Attempt, ports: SendingServices) -> Sender:
-    """Return the sender.
-
-    The mail of a tenant that is not served waits until the operator adds the tenant.
-    """
-    tenant_id = attempt.request.tenant_id
-    settings = ports.settings.load(tenant_id)
-    if tenant_id not in ports.allowed_tenants:
-        log_unserved_tenant(tenant_id)
-        raise ConfigurationError("tenant_not_served")
-    senders = ports.application_senders
-    if settings.consent is not None and settings.consent.account is None:
-        settings = apply_sender_list(settings, senders, ports.settings, ports.system)
-    if settings.status is Status.SENDER_REFUSED:
-        refusal = refusal_of(settings, attempt.request.message_id)
-        if refusal is not None:
-            # Until Microsoft 365 accepts the sender, only `expiresAt` limits the wait.
-            _check_time(attempt.request, ports)
-            raise refusal
-    return sender_of(settings, senders)
-
-
-def _check_time(request: MailRequest, ports: SendingServices) -> None:
-    if request.expires_at is not None and request.expires_at <= ports.system.now():
-        raise expired(request.expires_at)

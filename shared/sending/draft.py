@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING
 
 from shared.errors import RejectedError
 from shared.mail.payload import build_attachment, write_json
-from shared.sending.draft_removal import left_of, try_to_remove
+from shared.sending.draft_removal import drafts_left_by, try_to_remove
 from shared.sending.draft_state import Draft, PlannedFile
 from shared.sending.errors import DraftLostError
 from shared.sending.prepare import LARGE_FILE_BYTES
-from shared.sending.reconcile import SEARCH_NOT_DONE, find_by_id, was_sent
+from shared.sending.reconcile import SEARCH_FAILURES, contains_sent_mail, find_by_id
 from shared.sending.upload import upload_file
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
 #: Signs that a server may remove from a file's name, or replace.
 _REPLACEABLE = re.compile(r"[\W_]+")
-#: Graph's documentation says 3 MB and means, in some places, 3 MiB.
+#: Graph's code for a file that is too small for an upload session. Graph's documentation says that the limit
+#: is 3 MB, which in some places means 3 MiB.
 _TOO_SMALL_FOR_AN_UPLOAD = "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize"
 
 
@@ -55,54 +56,54 @@ def send_as_draft(
     mailbox: Mailbox,
     ports: SendingServices,
 ) -> str | None:
-    """Send a mail too large for one request; return Graph's request id.
+    """Send a mail that is too large for one request; return the request id.
 
-    None if an earlier attempt has sent it.
-
-    `found`: what a search of the mailbox in this attempt found.
+    Returns None if a look-up shows that an earlier attempt has sent the mail. `found` is what a search of the
+    mailbox in this attempt found; None if there was no search.
 
     Raises:
-        OutcomeUnknownError: the draft was sent, and no response arrived.
-        RejectedError, TransientError, ConsentRequiredError: it was not.
+        OutcomeUnknownError: the draft was submitted, and no response arrived.
+        RejectedError, TransientError, ConsentRequiredError: the mail was not sent.
     """
     draft_state = attempt.draft_state(ports)
     known = draft_state.load()
-    draft, attached = _go_on(known, prepared, found, mailbox, ports)
+    draft, attached = _continue_draft(known, prepared, found, mailbox, ports)
     continued = draft is not None and not draft.submitted
     if found is None and (draft is None or draft.submitted):
-        found = _find_left(known, attempt, mailbox, ports)
-        if was_sent(found):
+        found = _find_earlier_mail(known, attempt, mailbox, ports)
+        if contains_sent_mail(found):
             return None
     if draft is None:
-        left = try_to_remove(left_of(known, found or (), mailbox), mailbox, ports)
+        older = try_to_remove(drafts_left_by(known, found or (), mailbox), mailbox, ports)
         if known is not None and known.owner == mailbox.owner:
-            left = (*known.left, *left)
-        draft = _begin(prepared, attempt, left, draft_state, mailbox, ports)
-    for place, file in enumerate(prepared.files[attached:], start=attached):
+            older = (*known.older_drafts, *older)
+        draft = _create_draft(prepared, attempt, older, draft_state, mailbox, ports)
+    for index, file in enumerate(prepared.files[attached:], start=attached):
         mailbox.check_time()
-        draft = _attach(file, place, draft, draft_state, mailbox, ports)
+        draft = _attach(file, index, draft, draft_state, mailbox, ports)
     if continued and _count_attached(draft, prepared, mailbox, ports) != len(prepared.files):
         raise DraftLostError
     ready = draft_state.save(draft.model_copy(update={"submitted": True}))
     return mailbox.submit(lambda token, sender: ports.transport.send_draft(token, sender, ready.draft_id))
 
 
-def _go_on(
+def _continue_draft(
     draft: Draft | None,
     prepared: PreparedMail,
     found: tuple[FoundMail, ...] | None,
     mailbox: Mailbox,
     ports: SendingServices,
 ) -> tuple[Draft, int] | tuple[None, int]:
-    """Return an earlier attempt's draft and its file count, or None."""
+    """Return an earlier attempt's draft and its number of files, or None."""
     if draft is None or not draft.draft_id or draft.unused:
         return None, 0
     if (draft.owner, draft.content_hash) != (mailbox.owner, prepared.content_hash()):
         return None, 0
     if draft.submitted and found is not None:
-        # It had all its files when it was sent.
-        there = draft.draft_id in {mail.mail_id for mail in found}
-        return (draft, len(prepared.files)) if there else (None, 0)
+        if draft.draft_id not in {mail.mail_id for mail in found}:
+            return None, 0
+        # It had all its files when it was submitted.
+        return draft, len(prepared.files)
     try:
         attached = _count_attached(draft, prepared, mailbox, ports)
     except DraftLostError:
@@ -136,15 +137,17 @@ def _comparable(name: str) -> str:
     return _REPLACEABLE.sub("", unicodedata.normalize("NFKD", name)).casefold()
 
 
-def _begin(
+def _create_draft(
     prepared: PreparedMail,
     attempt: Attempt,
-    left: tuple[str, ...],
+    older: tuple[str, ...],
     draft_state: DraftState,
     mailbox: Mailbox,
     ports: SendingServices,
 ) -> Draft:
-    draft = draft_state.save(Draft(owner=mailbox.owner, content_hash=prepared.content_hash(), left=left))
+    draft = draft_state.save(
+        Draft(owner=mailbox.owner, content_hash=prepared.content_hash(), older_drafts=older)
+    )
 
     def create(key: str | None) -> str:
         message = prepared.message_with(key)
@@ -156,7 +159,7 @@ def _begin(
 
 def _attach(
     file: SizedFile,
-    place: int,
+    index: int,
     draft: Draft,
     draft_state: DraftState,
     mailbox: Mailbox,
@@ -164,18 +167,18 @@ def _attach(
 ) -> Draft:
     if file.size < LARGE_FILE_BYTES:
         return _attach_whole(file, draft, mailbox, ports)
-    under_way = draft.upload if draft.upload and draft.upload.place == place else None
+    started = draft.upload if draft.upload and draft.upload.file_index == index else None
 
     def save(upload: Upload | None) -> None:
         draft_state.save(draft.model_copy(update={"upload": upload}))
 
     def plan(at: datetime) -> None:
-        draft_state.save(draft.model_copy(update={"planned": PlannedFile(place=place, at=at)}))
+        draft_state.save(draft.model_copy(update={"planned": PlannedFile(file_index=index, at=at)}))
 
-    planned = draft.planned.at if draft.planned and draft.planned.place == place else None
-    mailbox.wait_for_upload(file.size - (under_way.first if under_way else 0), planned, plan)
+    planned = draft.planned.at if draft.planned and draft.planned.file_index == index else None
+    mailbox.wait_for_upload(file.size - (started.first if started else 0), planned, plan)
     try:
-        upload_file(file, place, draft.draft_id, under_way, save, mailbox, ports)
+        upload_file(file, index, draft.draft_id, started, save, mailbox, ports)
     except RejectedError as error:
         if error.graph_code != _TOO_SMALL_FOR_AN_UPLOAD:
             raise
@@ -189,19 +192,19 @@ def _attach_whole(file: SizedFile, draft: Draft, mailbox: Mailbox, ports: Sendin
     return draft
 
 
-def _find_left(
+def _find_earlier_mail(
     known: Draft | None, attempt: Attempt, mailbox: Mailbox, ports: SendingServices
 ) -> tuple[FoundMail, ...]:
-    """Find what earlier attempts left.
+    """Find the mail and its drafts that earlier attempts left in the mailbox.
 
-    Where Graph does not support the search, a draft that was submitted is found by its id. Otherwise a draft
-    without files may remain.
+    If Graph cannot do the search, a draft that was submitted is found by its id. If nothing was submitted,
+    the mail is sent without the search, and a draft without files may remain.
     """
     key = attempt.draft_state(ports).key
     try:
         return mailbox.call(lambda token, sender: ports.transport.find(token, sender, key))
-    except SEARCH_NOT_DONE:
-        maybe_sent = attempt.repeated if known is None else known.submitted
+    except SEARCH_FAILURES:
+        maybe_sent = attempt.has_earlier_attempts if known is None else known.submitted
         found = find_by_id(known, mailbox, ports) if maybe_sent else ()
         if maybe_sent and not found:
             raise

@@ -1,8 +1,7 @@
 """Remove drafts that a mail does not need any more.
 
-No mail waits for that, and none fails because of it.
-
-A failed removal is recorded, and a timer tries again.
+No mail waits for a removal, or fails because of it. If a removal fails, the stored state of the draft is
+kept, and a timer tries again.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ if TYPE_CHECKING:
     from shared.settings.sender import Sender
 
 
-def abandon(draft_state: DraftState, mailbox: Mailbox, ports: SendingServices) -> None:
-    """Remove a draft that will not be sent.
+def remove_drafts(draft_state: DraftState, mailbox: Mailbox, ports: SendingServices) -> None:
+    """Remove the drafts of a mail, and the stored state.
 
-    In a mailbox without access only its stored state is deleted.
+    If the app has no access to the mailbox that has the drafts, only the stored state is deleted.
 
     Raises:
-        MailerError, ConfigurationError: it can't be removed now, and its state is kept for a later attempt.
+        MailerError, ConfigurationError: a draft can't be removed now; the state is kept for a later attempt.
     """
     draft = draft_state.load()
     if draft is None:
@@ -41,9 +40,9 @@ def abandon(draft_state: DraftState, mailbox: Mailbox, ports: SendingServices) -
             found = mailbox.call_without_pause(
                 lambda token, sender: ports.transport.find(token, sender, draft_state.key)
             )
-            for draft_id in left_of(draft, found, mailbox):
+            for draft_id in drafts_left_by(draft, found, mailbox):
                 mailbox.call_without_pause(partial(_remove, ports.transport, draft_id))
-        for draft_id in draft.left:
+        for draft_id in draft.older_drafts:
             mailbox.call_without_pause(partial(_remove, ports.transport, draft_id))
     draft_state.remove()
 
@@ -51,7 +50,7 @@ def abandon(draft_state: DraftState, mailbox: Mailbox, ports: SendingServices) -
 def discard_draft(draft_state: DraftState, mailbox: Mailbox, ports: SendingServices) -> None:
     """Remove the draft of a mail sent in one request, or mark it as unused.
 
-    Without that mark, a look-up of the mail would take the draft for its copy.
+    Without this mark, a look-up of the mail would take the draft for the copy of the sent mail.
 
     Raises:
         MailerError, ConfigurationError: only another version of the app can read the draft's state.
@@ -60,53 +59,59 @@ def discard_draft(draft_state: DraftState, mailbox: Mailbox, ports: SendingServi
     if draft is None:
         return
     try:
-        abandon(draft_state, mailbox, ports)
+        remove_drafts(draft_state, mailbox, ports)
     except (MailerError, ConfigurationError) as error:
         if draft is UNREADABLE:
             raise
         _log(error, mailbox)
-        left = (*draft.left, *({draft.draft_id} - {"", *draft.left}))
+        older = draft.older_drafts
+        if draft.draft_id and draft.draft_id not in older:
+            older = (*older, draft.draft_id)
         draft_state.save(
-            draft.model_copy(update={"left": left, "unused": True, "submitted": False, "upload": None})
+            draft.model_copy(
+                update={"older_drafts": older, "unused": True, "submitted": False, "upload": None}
+            )
         )
 
 
 def try_to_remove(draft_ids: Iterable[str], mailbox: Mailbox, ports: SendingServices) -> tuple[str, ...]:
     """Remove drafts, and return those that can't be removed now."""
-    left: list[str] = []
+    remaining: list[str] = []
     for draft_id in draft_ids:
         try:
             mailbox.call_without_pause(partial(_remove, ports.transport, draft_id))
         except (MailerError, ConfigurationError) as error:
             _log(error, mailbox)
-            left.append(draft_id)
-    return tuple(left)
+            remaining.append(draft_id)
+    return tuple(remaining)
 
 
-def give_up(attempt: Attempt, ports: SendingServices) -> None:
-    """Remove what a mail left in Drafts, as it will not be sent."""
-    if attempt.mailbox is None or not (attempt.may_have_draft or attempt.repeated):
+def remove_drafts_of_unsent_mail(attempt: Attempt, ports: SendingServices) -> None:
+    """Remove the drafts of a mail that will not be sent."""
+    if attempt.mailbox is None or not (attempt.may_have_draft or attempt.has_earlier_attempts):
         return
-    # The state is kept where the draft can't be removed, and the timer tries again.
+    # If a draft can't be removed now, its state is kept, and the timer tries again.
     with suppress(MailerError, ConfigurationError):
-        abandon(attempt.draft_state(ports), attempt.mailbox, ports)
+        remove_drafts(attempt.draft_state(ports), attempt.mailbox, ports)
 
 
-def left_of(draft: Draft | None, found: Iterable[FoundMail], mailbox: Mailbox) -> list[str]:
-    """Name the drafts that a mail left.
+def drafts_left_by(draft: Draft | None, found: Iterable[FoundMail], mailbox: Mailbox) -> list[str]:
+    """Return the ids of the drafts of a mail that can be removed.
 
-    A sent draft keeps its id, and its copy must stay.
-
-    A draft that was created without the app's key is known only by its stored state.
+    They are the drafts that a search `found`, and the draft of the stored state. The search does not find a
+    draft that was created without the app's key. A draft that was submitted is not removed by its id, because
+    the copy of the sent mail has the same id.
     """
-    left = [mail.mail_id for mail in found if mail.is_draft]
+    draft_ids = [mail.mail_id for mail in found if mail.is_draft]
     if draft is None or draft.submitted or draft.owner != mailbox.owner:
-        return left
-    return left if draft.draft_id in {"", *left} else [*left, draft.draft_id]
+        return draft_ids
+    if draft.draft_id and draft.draft_id not in draft_ids:
+        draft_ids.append(draft.draft_id)
+    return draft_ids
 
 
 def _remove(transport: MailTransport, draft_id: str, token: str, sender: Sender) -> None:
-    """Remove a draft unless it was sent and so is the mail's copy.
+    """Remove a draft, unless it was sent and is the copy of the mail now.
 
     The stored state can be wrong: a suspended worker may have written it late, or a person sent the draft.
     """

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class PlannedFile(Contract):
-    """The time reserved for an upload; `place` is the file's index."""
+    """The time that is reserved for the upload of one file of the mail."""
 
     model_config = ConfigDict(extra="allow")
 
-    place: int
+    file_index: int = Field(alias="place")
     at: AwareDatetime
 
 
@@ -27,14 +27,15 @@ class Draft(Contract):
     """The state of a draft.
 
     Attributes:
-        owner: the owner of the mailbox that it is in.
-        content_hash: the hash of the content it was begun with.
-        draft_id: empty until it is created.
+        owner: the owner of the mailbox that has the draft.
+        content_hash: the hash of the content with which the draft was created.
+        draft_id: Graph's id of the draft; empty until it is created.
         upload: the large file that is being uploaded.
-        planned: the large file whose upload has a set time.
-        submitted: it was submitted, so it may be in the process of being sent.
-        left: older drafts of the mail, which are not used and could not be removed yet.
-        unused: the mail is sent without this draft, so drafts other than `left` are the mail itself.
+        planned: the large file for whose upload a time is reserved.
+        submitted: the draft was submitted, so Exchange may be sending it.
+        older_drafts: the ids of older drafts of the mail, which are not used and could not be removed yet.
+        unused: the mail is sent without this draft. So a draft that a search finds is the mail itself, unless
+            it is one of `older_drafts`.
     """
 
     #: Members that another version of the app wrote are preserved.
@@ -46,11 +47,12 @@ class Draft(Contract):
     upload: Upload | None = None
     planned: PlannedFile | None = None
     submitted: bool = False
-    left: tuple[str, ...] = ()
+    older_drafts: tuple[str, ...] = Field((), alias="left")
     unused: bool = False
 
 
-#: Stored by another version of the app: the draft may be in the process of being sent, and is not continued.
+#: Stands for a state that another version of the app stored and this one cannot read. Exchange may be sending
+#: the draft, so it is not continued.
 UNREADABLE = Draft(owner="", content_hash="", submitted=True)
 
 
@@ -74,8 +76,8 @@ class DraftState:
 
     def save(self, draft: Draft) -> Draft:
         """Store the state of the draft, and return it."""
-        # As earlier versions wrote it, if there are no older drafts.
-        without = {name for name in ("left", "unused", "planned") if not getattr(draft, name)}
+        # Members without a value are left out, so that an earlier version of the app can read the state.
+        without = {name for name in ("older_drafts", "unused", "planned") if not getattr(draft, name)}
         self._drafts.save(*self._mail, draft.model_dump_json(by_alias=True, exclude=without).encode())
         return draft
 
@@ -86,7 +88,7 @@ class DraftState:
     def finish(self) -> None:
         """Delete the state after sending, except for drafts still to be removed."""
         draft = self.load()
-        if draft is not None and draft.left:
+        if draft is not None and draft.older_drafts:
             self.save(draft.model_copy(update={"unused": True, "submitted": False, "upload": None}))
         else:
             self.remove()

@@ -137,7 +137,7 @@ class SendingPausedError(Exception):
 
 
 #: Each class by its code, for an adapter that has a table of codes.
-BY_CODE: Final[dict[str, type[SendingError]]] = {
+ERROR_BY_CODE: Final[dict[str, type[SendingError]]] = {
     kind.fixed_code: kind
     for kind in (
         ThrottledError,

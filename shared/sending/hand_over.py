@@ -16,7 +16,7 @@ from shared.deliveries.delivery import MAYBE_ACCEPTED
 from shared.deliveries.uncertain_send import HandOver
 from shared.errors import ProblemError
 from shared.sending.errors import ClaimLostError, MailKnownError, SendingPausedError
-from shared.sending.record_warnings import log_repeat
+from shared.sending.record_warnings import log_possible_duplicate
 from shared.sending.storage_outage import persist
 from shared.settings.sending_switch import MAX_SWITCH_AGE
 from shared.system import Moment
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from shared.sending.ports import SendingServices
 
 
-def check_switch(ports: SendingServices) -> None:
+def check_not_paused(ports: SendingServices) -> None:
     """Raise SendingPausedError while sending is paused."""
     pause = ports.switch.current_pause()
     if pause is not None:
@@ -59,12 +59,12 @@ def record_hand_over(attempt: Attempt, mailbox: Mailbox, ports: SendingServices)
             raise ClaimLostError
         attempt.delivery = saved
         return
-    check_switch(ports)
+    check_not_paused(ports)
     attempt.claim_tried = True
-    attempt.take(_add(attempt.next_claim(now, hand_over), ports))
+    attempt.continue_with_claim(_add(attempt.next_claim(now, hand_over), ports))
     if begun.has_passed(MAX_SWITCH_AGE, ports.system):
         # An operator who waits for sending to end may have listed the claims before this one was written.
-        check_switch(ports)
+        check_not_paused(ports)
 
 
 def withdraw_hand_over(attempt: Attempt, ports: SendingServices) -> None:
@@ -96,7 +96,7 @@ def claim_new(attempt: Attempt, ports: SendingServices) -> bool:
     row = attempt.next_claim(ports.system.now())
     added = persist(lambda: ports.deliveries.add(row), ports.system)
     if added:
-        attempt.take(added)
+        attempt.continue_with_claim(added)
     return added is not None
 
 
@@ -141,4 +141,4 @@ class ReleaseClaimOnError:
             if self._ports.deliveries.save(row):
                 attempt.claimed = attempt.claim_tried = False
                 if row.warnings != attempt.delivery.warnings:
-                    log_repeat(row)
+                    log_possible_duplicate(row)

@@ -60,7 +60,7 @@ class Mailbox:
     @property
     def owner(self) -> str:
         """The mailbox's owner, independent of the consent in use."""
-        return mailbox_of(self.sender)
+        return mailbox_owner(self.sender)
 
     def call[Answer](
         self, request: Callable[[str, Sender], Answer], before: Callable[[], None] | None = None
@@ -197,7 +197,7 @@ class Mailbox:
             raise
 
 
-def mailbox_of(sender: Sender) -> str:
+def mailbox_owner(sender: Sender) -> str:
     """Return the mailbox that a sender uses, independent of the consent."""
     return sender.account if sender.mailbox == "me" else sender.mailbox
 

@@ -29,7 +29,7 @@ from shared.errors import (
 )
 from shared.sending.awaited_setting import waits_for_setting
 from shared.sending.backlog import report_backlog
-from shared.sending.draft_removal import abandon
+from shared.sending.draft_removal import remove_drafts
 from shared.sending.draft_state import DraftState
 from shared.sending.errors import AccessDeniedError, MailboxNotFoundError, UnexpectedResponseError
 from shared.sending.lost_claims import settle_lost_claims
@@ -232,7 +232,7 @@ def _remove_old_drafts(tenants: list[str], ports: SendingServices) -> None:
             if row is not None and row.status in _DRAFT_NEEDED:
                 continue
             mailbox = Mailbox(sender_of(ports.settings.load(tenant_id), ports.application_senders), ports)
-            abandon(draft_state, mailbox, ports)
+            remove_drafts(draft_state, mailbox, ports)
         except (MailerError, ConfigurationError) as error:
             _record_missed(tenant_id, error)
 

@@ -15,7 +15,7 @@ from shared.deliveries.requeue import next_attempt_message
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.sending.attempt import first_row
-from shared.sending.backoff_and_deadline import expired
+from shared.sending.backoff_and_deadline import expired_error
 from shared.sending.claim import ClaimState, claim_state_of, next_row, skip_message
 from shared.sending.conflict import WAIT_FOR_OTHER
 from shared.sending.record_outcome import log_outcome
@@ -51,7 +51,9 @@ def requeue_paused(attempt: Attempt, pause: SendingPause, ports: SendingServices
     row = _next_row(known, attempt, now, interrupted=found is ClaimState.INTERRUPTED)
     if request.expires_at is not None and request.expires_at <= now and row.uncertain_send is None:
         row = row.transition(
-            DeliveryStatus.EXPIRED, now, problem=active_problem(expired(request.expires_at), ports.system)
+            DeliveryStatus.EXPIRED,
+            now,
+            problem=active_problem(expired_error(request.expires_at), ports.system),
         )
     else:
         wait = wait_while_paused(pause, request.expires_at, now, ports.system.jitter())

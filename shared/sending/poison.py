@@ -16,7 +16,7 @@ from shared.errors import ConfigurationError, ConflictError, ProblemError, Trans
 from shared.sending.attempt import first_row
 from shared.sending.backoff_and_deadline import MAX_RETRY_AGE
 from shared.sending.claim import ClaimState, evaluate_claim, next_row, skip_message
-from shared.sending.queued import find_mail, key_of, readable
+from shared.sending.queued import decode_if_possible, find_mail, message_key
 from shared.sending.restart import may_restart
 from shared.sending.storage_outage import NotRecordedError, persist, problem_of
 from shared.sending.unrecorded import MAX_WAIT, queue_again
@@ -48,18 +48,18 @@ def record_poisoned(
         ConflictError: `still_under_way`, where a worker may be sending the mail for another message.
         TransientError: the row or the request could not be stored; the host redelivers the message.
     """
-    key = key_of(text)
+    key = message_key(text)
     message = ports.claims.recall(key, text)
     try:
         with limited(ports.system):
             _record_poisoned(message, queue_id, ports)
     except (NotRecordedError, TransientError, ConfigurationError) as error:
-        queue_again(readable(message), key, waited, problem_of(error), ports)
+        queue_again(decode_if_possible(message), key, waited, problem_of(error), ports)
     except ConflictError:
         raise
     except Exception as error:  # noqa: BLE001 - the mail is stored after any error
         log_failure(error)
-        ports.outbox.put(readable(message), MAX_WAIT)
+        ports.outbox.put(decode_if_possible(message), MAX_WAIT)
     ports.claims.forget(key, message)
 
 

@@ -138,7 +138,7 @@ def prepare(request: MailRequest, sender: Sender, ports: SendingServices) -> Pre
         RejectedError: a file is missing, or the mail is too large.
         ConfigurationError: `files_outside_folder`, `message_too_large`: the settings do not allow it.
     """
-    foreign = foreign_files(request, ports.allowed_tenants)
+    foreign = files_outside_folder(request, ports.allowed_tenants)
     if foreign:
         paths = ", ".join(field for field, _ in foreign[:_MAX_NAMED])
         raise ConfigurationError(OUTSIDE_FOLDER, folder=f"{request.tenant_id}/", fields=paths)
@@ -149,7 +149,7 @@ def prepare(request: MailRequest, sender: Sender, ports: SendingServices) -> Pre
     return PreparedMail(request, message, files, route, find_warnings(request, body))
 
 
-def foreign_files(request: MailRequest, allowed_tenants: frozenset[str]) -> list[tuple[str, str]]:
+def files_outside_folder(request: MailRequest, allowed_tenants: frozenset[str]) -> list[tuple[str, str]]:
     """Return the fields with a path outside the tenant's folder.
 
     It applies where several tenants are served.

@@ -56,7 +56,7 @@ def find_mail(raw: bytes, queue_id: str, ports: SendingServices) -> QueuedMail |
     return _stored_mail(found, text, queue_id, ports)
 
 
-def readable(raw: bytes) -> bytes:
+def decode_if_possible(raw: bytes) -> bytes:
     """Return a message to queue again, decoded if possible."""
     try:
         return decode_message(raw)
@@ -64,9 +64,9 @@ def readable(raw: bytes) -> bytes:
         return raw
 
 
-def key_of(raw: bytes) -> str:
+def message_key(raw: bytes) -> str:
     """Return a message's key, by content as the poison queue changes the id."""
-    return hashlib.sha256(readable(raw)).hexdigest()
+    return hashlib.sha256(decode_if_possible(raw)).hexdigest()
 
 
 def parse_queued(text: bytes) -> MailRequest | StoredMailRef | AcceptedMail | RepeatedMail:

@@ -21,7 +21,7 @@ from shared.deliveries.delivery import MAYBE_ACCEPTED
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
 from shared.mail.payload import delivery_key
 from shared.sending.errors import AccessDeniedError, GraphTimeoutError, UnexpectedResponseError
-from shared.sending.mailbox import mailbox_of
+from shared.sending.mailbox import mailbox_owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,8 +41,8 @@ FIRST_CHECK = timedelta(seconds=15)
 #: A search that has timed out for this long is not likely to succeed.
 _SEARCH_PATIENCE = timedelta(minutes=15)
 #: The same for a search that Graph finds too complex (InefficientFilter) or does not support.
-SEARCH_NOT_DONE = (GraphTimeoutError, UnexpectedResponseError)
-_NO_ANSWER_TO_A_SEARCH = (*SEARCH_NOT_DONE, AccessDeniedError)
+SEARCH_FAILURES = (GraphTimeoutError, UnexpectedResponseError)
+_NO_ANSWER_TO_A_SEARCH = (*SEARCH_FAILURES, AccessDeniedError)
 #: The tolerated difference between the clocks of two hosts.
 _CLOCK_SKEW = timedelta(minutes=15)
 
@@ -114,9 +114,9 @@ def search_mailbox(
     found = _search(key, uncertain_send, own, mailbox, ports)
     if found is None:
         return None
-    old = () if draft is None else draft.left
+    old = () if draft is None else draft.older_drafts
     found = tuple(mail for mail in found if not (mail.is_draft and mail.mail_id in old))
-    if was_sent(found):
+    if contains_sent_mail(found):
         return found
     # A draft without a stored state is the copy of a mail that was sent in one request and is queued.
     if own is None and found:
@@ -143,7 +143,7 @@ def _search(
     if key is not None:
         try:
             return _call(mailbox, lambda token, sender: ports.transport.find(token, sender, key))
-        except SEARCH_NOT_DONE:
+        except SEARCH_FAILURES:
             found = find_by_id(draft, mailbox, ports)
             # That the id is not found proves nothing: Graph may have given the copy another one.
             if not found:
@@ -177,7 +177,7 @@ def _call(mailbox: Mailbox, search: Callable[[str, Sender], tuple[FoundMail, ...
         raise SearchRefusedError(error.code, request_id=error.request_id, **params) from error
 
 
-def stops_searching(error: TransientError, uncertain_send: UncertainSend, now: datetime) -> bool:
+def may_skip_search(error: TransientError, uncertain_send: UncertainSend, now: datetime) -> bool:
     """Return whether to give up the search for a refused mail and resend it.
 
     In a large mailbox every search can time out (microsoft-graph-docs#5853). One refusal must not keep a mail
@@ -189,7 +189,7 @@ def stops_searching(error: TransientError, uncertain_send: UncertainSend, now: d
     return isinstance(error, _NO_ANSWER_TO_A_SEARCH) and now >= uncertain_send.since + _SEARCH_PATIENCE
 
 
-def without_check(row: Delivery) -> Delivery:
+def without_look_up(row: Delivery) -> Delivery:
     """Return the row of a refused mail that is sent again unseen.
 
     The history says that it may have been sent.
@@ -203,7 +203,7 @@ def without_check(row: Delivery) -> Delivery:
     return replace(row, uncertain_send=None, history=history, warnings=warnings)
 
 
-def was_sent(found: tuple[FoundMail, ...] | None) -> bool:
+def contains_sent_mail(found: tuple[FoundMail, ...] | None) -> bool:
     """Return whether a sent mail was found; a draft may still be in progress."""
     return any(not mail.is_draft for mail in found or ())
 
@@ -214,7 +214,7 @@ def _other_mailbox(uncertain_send: UncertainSend, sender: Sender) -> bool:
     That one can't be searched.
     """
     if uncertain_send.refused:
-        return uncertain_send.mailbox != mailbox_of(sender)
+        return uncertain_send.mailbox != mailbox_owner(sender)
     if uncertain_send.consent_version is None:
         # The consent's time is by another host's clock, so one from shortly before counts as well.
         return (

@@ -40,9 +40,9 @@ def record_accepted(attempt: Attempt, request_id: str | None, ports: SendingServ
         log_accepted(row)
     else:
         persist(lambda: _accept_over(row, request_id, ports), ports.system)
-    if attempt.repeated:
+    if attempt.has_earlier_attempts:
         _forget(ports.requests, row)
-    if attempt.may_have_draft and attempt.repeated:
+    if attempt.may_have_draft and attempt.has_earlier_attempts:
         _finish(attempt.draft_state(ports), row)
     elif attempt.may_have_draft:
         _forget(ports.drafts, row)

@@ -21,13 +21,13 @@ from shared.errors import (
     RefusedRecipientError,
     TransientError,
 )
-from shared.sending.backoff_and_deadline import expired
-from shared.sending.draft_removal import give_up
+from shared.sending.backoff_and_deadline import expired_error
+from shared.sending.draft_removal import remove_drafts_of_unsent_mail
 from shared.sending.errors import ThrottledError
 from shared.sending.rate_limit.slots import visible_after
 from shared.sending.reconcile import FIRST_CHECK, RECONCILE_WINDOW
 from shared.sending.record_outcome import write_outcome
-from shared.sending.record_warnings import log_repeat
+from shared.sending.record_warnings import log_possible_duplicate
 from shared.sending.refused_sender import sender_is_refused
 from shared.sending.retry_policy import AttemptContext, count_refusals, decide_retry
 from shared.settings.update import active_problem, record_sender_failure
@@ -84,14 +84,14 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: SendingServices
         _wake_at_expiry(attempt, context.now, ports)
     write_outcome(row, ports, attempt.claim_id)
     if maybe_accepted:
-        log_repeat(row)
+        log_possible_duplicate(row)
     if decision.next_attempt_at is not None:
         # A look-up of the mail happens at its time, and not before.
         wait = max(decision.next_attempt_at - context.now, timedelta(0))
         early = slot is not None and context.first_check is None
         ports.outbox.put(next_attempt_message(row), visible_after(wait) if early else wait)
     if decision.status in NOT_SENT:
-        give_up(attempt, ports)
+        remove_drafts_of_unsent_mail(attempt, ports)
 
 
 def _context_of(attempt: Attempt, error: ProblemError, ports: SendingServices) -> AttemptContext:
@@ -204,7 +204,7 @@ def _reason(
             "outcome_unknown", request_id=error.request_id, **_where_to_search(attempt)
         )
     if decision.status is DeliveryStatus.EXPIRED and not isinstance(error, ExpiredError):
-        return expired(context.deadline, error)
+        return expired_error(context.deadline, error)
     return error
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from shared.sending.ports import SendingServices
 
 
-def log_repeat(row: Delivery) -> None:
+def log_possible_duplicate(row: Delivery) -> None:
     """Log that a mail is retried though Graph may have sent it."""
     log_mail_event(
         Event.MAIL_WARNING,

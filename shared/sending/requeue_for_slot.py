@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from shared.deliveries.requeue import next_attempt_message
 from shared.deliveries.status import DeliveryStatus
-from shared.sending.backoff_and_deadline import before_end, deadline, expired
+from shared.sending.backoff_and_deadline import deadline, expired_error, retry_before_deadline
 from shared.sending.errors import MailKnownError
 from shared.sending.hand_over import ensure_claimed
 from shared.sending.rate_limit.slots import visible_after
@@ -41,10 +41,10 @@ def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: SendingServ
     before = attempt.delivery
     end = deadline(before.counted_since(now), attempt.request.expires_at)
     wanted = now + later.wait
-    again = before_end(end, wanted, now)
+    again = retry_before_deadline(end, wanted, now)
     if again is None:
         ensure_claimed(attempt, ports)
-        record_failure(attempt, expired(end, later), ports)
+        record_failure(attempt, expired_error(end, later), ports)
         return
     if before.slot is None:
         ports.requests.save(before.tenant_id, before.message_id, attempt.text)

@@ -46,7 +46,13 @@ from shared.errors import (
     SenderRefusedError,
     TransientError,
 )
-from shared.sending.backoff_and_deadline import MAX_RETRY_AGE, backoff, before_end, deadline, throttle_delay
+from shared.sending.backoff_and_deadline import (
+    MAX_RETRY_AGE,
+    backoff,
+    deadline,
+    retry_before_deadline,
+    throttle_delay,
+)
 from shared.sending.errors import ConsentReplacedError, MailboxPausedError, ThrottledError
 from shared.sending.rate_limit.pace import DEFAULT_RETRY_AFTER
 from shared.sending.reconcile import next_check
@@ -208,7 +214,7 @@ def _retry(context: AttemptContext, wait: timedelta) -> RetryDecision:
         wait = max(wait, context.first_check)
     # A service may ask for any wait, but a row stores at most `MAX_WAIT` (delivery.py).
     wanted = context.now + min(wait, MAX_RETRY_AGE)
-    again = before_end(context.deadline, wanted, context.now)
+    again = retry_before_deadline(context.deadline, wanted, context.now)
     if again is not None:
         return RetryDecision(DeliveryStatus.DEFERRED, again)
     if context.uncertain_since is not None and context.may_look_up:
@@ -221,7 +227,7 @@ def _look_up(context: AttemptContext, wanted: datetime) -> RetryDecision:
 
     Its `expiresAt` limits when it is sent, not when it is looked up.
     """
-    next_at = before_end(context.trying_since + _MAX_VERIFY_AGE, wanted, context.now)
+    next_at = retry_before_deadline(context.trying_since + _MAX_VERIFY_AGE, wanted, context.now)
     return RetryDecision(DeliveryStatus.UNKNOWN if next_at is None else DeliveryStatus.VERIFYING, next_at)
 
 

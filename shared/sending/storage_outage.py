@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shared.system import System
 
 #: How long a write is repeated, or less if the time limit of the invocation is earlier.
-PATIENCE = timedelta(minutes=1)
+RETRY_DURATION = timedelta(minutes=1)
 _FIRST_WAIT = 1.0
 _MAX_WAIT = 15.0
 #: The oldest messages are dropped first. Each has at most 64 KiB.
@@ -49,7 +49,7 @@ def persist[Answer](write: Callable[[], Answer], system: System) -> Answer:
     Raises:
         NotRecordedError: storage does not respond for a minute, or the operator has to act.
     """
-    until = system.steady() + PATIENCE
+    until = system.steady() + RETRY_DURATION
     wait = _FIRST_WAIT
     while True:
         try:

@@ -30,12 +30,15 @@ CHUNK_BYTES = 8 * 320 * 1024
 class Upload(Contract):
     """The progress of an upload.
 
-    `place` is the file's index in the mail, `first` the start of the next chunk.
+    Attributes:
+        file_index: the index of the file among the attachments of the mail.
+        url: the upload session of Graph.
+        first: the position of the next byte to send.
     """
 
     model_config = ConfigDict(extra="allow")
 
-    place: int
+    file_index: int = Field(alias="place")
     url: str = Field(repr=False)
     first: int = 0
 
@@ -47,29 +50,30 @@ def upload_file(
     file: SizedFile,
     place: int,
     draft_id: str,
-    under_way: Upload | None,
+    started: Upload | None,
     save: Save,
     mailbox: Mailbox,
     ports: SendingServices,
 ) -> None:
-    """Upload a file to a draft; `under_way` is an upload to continue.
+    """Upload a file to a draft, or continue an upload that was `started`.
 
     Raises:
-        TransientError: the next attempt continues the upload, or begins a new draft after `file_changed`.
-        RejectedError: Exchange accepts no more.
+        TransientError: the next attempt continues the upload, or creates a new draft after `file_changed`.
+        RejectedError: Exchange does not accept the file.
     """
     assert file.stored is not None  # noqa: S101 - content inside a message is small
-    upload = under_way
+    upload = started
     if upload is None:
         item = build_upload_item(file.attachment, file.size)
         url = mailbox.call(lambda token, sender: ports.transport.open_upload(token, sender, draft_id, item))
-        upload = Upload(place=place, url=url)
+        upload = Upload(file_index=place, url=url)
         save(upload)
     try:
-        _send_chunks(file.stored, upload, save, mailbox, ports, may_be_there=under_way is not None)
+        _send_chunks(file.stored, upload, save, mailbox, ports, may_be_there=started is not None)
     except UploadInterruptedError:
-        # A new session is not known to every server at once, so it is tried again.
-        if under_way is not None:
+        # A session that was just created may not be known to every server yet, so it is kept for the next
+        # attempt.
+        if started is not None:
             save(None)
         raise
 
@@ -85,8 +89,9 @@ def _send_chunks(
 ) -> None:
     """Send the rest of a file.
 
-    Graph cannot be asked for the progress of an upload. If the response to a chunk was lost, Graph may have
-    the chunk: then it refuses the chunk and expects the next one.
+    The progress of an upload cannot be requested from Graph. If the response to a chunk was lost, Graph may
+    have the chunk (`may_be_there`). If so, Graph refuses the chunk when it is sent again, and expects the
+    next one.
     """
     first: int | None = upload.first
     # The time limit of this thread also applies to the reading thread.
@@ -101,7 +106,8 @@ def _send_chunks(
             after = _put(file, upload.url, sent, first, mailbox, ports, may_be_there=may_be_there)
             may_be_there = False
             if after is not None and not first < after < file.size:
-                # A server that asks for sent bytes, or for bytes past the end, would do so again.
+                # The server asks for bytes that were sent already, or that do not exist, and would do so
+                # again.
                 raise UploadInterruptedError
             if after is not None and after != end:
                 chunk = reader.submit(limits.run, _read, file, after, ports)

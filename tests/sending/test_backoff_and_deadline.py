@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from shared.deliveries.delivery import Delivery
 from shared.deliveries.event import DeliveryEvent
 from shared.deliveries.status import DeliveryStatus
-from shared.sending.backoff_and_deadline import MAX_BACKOFF, MIN_BACKOFF, backoff, before_end, goes_first
+from shared.sending.backoff_and_deadline import (
+    MAX_BACKOFF,
+    MIN_BACKOFF,
+    backoff,
+    goes_first,
+    retry_before_deadline,
+)
 from tests.fakes import CONTOSO, NOON
 
 ATTEMPTS = st.integers(1, 10_000)
@@ -79,4 +85,4 @@ def test_failures_before_a_manual_retry_do_not_count() -> None:
 
 
 def test_an_expiry_at_the_first_moment_there_is_leaves_no_attempt() -> None:
-    assert before_end(datetime.min.replace(tzinfo=UTC), NOON, NOON) is None
+    assert retry_before_deadline(datetime.min.replace(tzinfo=UTC), NOON, NOON) is None

@@ -15,7 +15,7 @@ from shared.deliveries.status import FINAL, DeliveryStatus
 from shared.deliveries.uncertain_send import UncertainSend
 from shared.errors import OutcomeUnknownError, RejectedError, TransientError
 from shared.mail.message import parse_mail_request
-from shared.sending.attempt import QueuedMail, begin, first_row
+from shared.sending.attempt import QueuedMail, begin_attempt, first_row
 from shared.sending.claim import ClaimState, claim, claim_state_of, evaluate_claim, next_row, skip_message
 from shared.sending.conflict import WAIT_FOR_OTHER
 from shared.sending.deliver import deliver
@@ -636,7 +636,7 @@ def test_an_attempt_starts_with_its_trigger_and_knows_its_unused_claims(
     with limited(services.system):
         started = Moment.of(services.system)
         services.system.pass_time(timedelta(seconds=10))
-        attempt = begin(a_mail(unused_claims=frozenset({"claim-0"})), "q-1", services)
+        attempt = begin_attempt(a_mail(unused_claims=frozenset({"claim-0"})), "q-1", services)
 
     assert (attempt.begun, attempt.unused_claims) == (started, frozenset({"claim-0"}))
     assert attempt.delivery.installation == services.installation
@@ -646,7 +646,7 @@ def test_a_retried_mail_is_claimed_for_this_message_and_installation(
     services: FakeServices,
 ) -> None:
     services.deliveries.add(replace(a_row(), status=DeliveryStatus.DEFERRED))
-    attempt = begin(a_mail(), "q-2", services)
+    attempt = begin_attempt(a_mail(), "q-2", services)
 
     assert claim(attempt, services)
     assert (row(services).claimed_by, row(services).installation) == ("q-2", services.installation)
@@ -659,7 +659,7 @@ def test_a_mail_claimed_by_two_workers_at_once_is_checked_later_by_one(
     monkeypatch.setattr(services.deliveries, "save", lambda _: None)
     mail = a_mail()
 
-    assert not claim(begin(mail, "q-2", services), services)
+    assert not claim(begin_attempt(mail, "q-2", services), services)
     assert services.outbox.messages == [(mail.message, WAIT_FOR_OTHER)]
 
 
@@ -669,7 +669,7 @@ def test_a_row_that_was_written_and_cannot_be_found_is_storages_problem(
     monkeypatch.setattr(services.deliveries, "add", lambda _: None)
 
     with pytest.raises(TransientError) as raised:
-        claim(begin(a_mail(), "q-1", services), services)
+        claim(begin_attempt(a_mail(), "q-1", services), services)
     assert raised.value.params == {"service": "tables"}
 
 
@@ -686,7 +686,7 @@ def test_a_message_for_an_earlier_attempt_is_superseded_unless_repeated(
     services: FakeServices, requeued_for: str | None, queue_id: str, state: ClaimState
 ) -> None:
     known = replace(a_row(), status=DeliveryStatus.DEFERRED, requeued_for="then", requeued_by="q-1")
-    attempt = begin(a_mail(requeued_for=requeued_for, maybe_new=False), queue_id, services)
+    attempt = begin_attempt(a_mail(requeued_for=requeued_for, maybe_new=False), queue_id, services)
 
     assert claim_state_of(known, attempt, services) is state
 

@@ -393,7 +393,7 @@ def test_the_state_of_a_draft_survives_storage(services: FakeServices) -> None:
     deliver(a_mail("small", "large"), "q-1", services)
     kept = stored_draft(services)
 
-    assert (kept.upload.place, kept.upload.first, kept.submitted) == (1, CHUNK_BYTES, False)
+    assert (kept.upload.file_index, kept.upload.first, kept.submitted) == (1, CHUNK_BYTES, False)
     assert replace(row(services), etag=None).uncertain_send is None
 
 

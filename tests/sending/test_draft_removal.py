@@ -235,5 +235,5 @@ def test_the_record_of_a_leftover_draft_survives_a_storage_outage(services: Fake
     kept = stored_draft(services)
     deliver(accepted_message(row(services)), "q-9", services)
 
-    assert kept.left
-    assert stored_draft(services).left == kept.left
+    assert kept.older_drafts
+    assert stored_draft(services).older_drafts == kept.older_drafts

@@ -3,7 +3,7 @@
 import pytest
 
 from shared.errors import TransientError
-from shared.sending.errors import BY_CODE, SendingError
+from shared.sending.errors import ERROR_BY_CODE, SendingError
 
 
 def test_each_class_is_in_the_table_by_its_code() -> None:
@@ -11,11 +11,11 @@ def test_each_class_is_in_the_table_by_its_code() -> None:
         return {kind, *(found for child in kind.__subclasses__() for found in subclasses(child))}
 
     own = {kind for kind in subclasses(SendingError) if "fixed_code" in vars(kind)}
-    assert set(BY_CODE.values()) == own
+    assert set(ERROR_BY_CODE.values()) == own
 
 
-@pytest.mark.parametrize("code", BY_CODE)
+@pytest.mark.parametrize("code", ERROR_BY_CODE)
 def test_each_class_fixes_its_code(code: str) -> None:
-    error = BY_CODE[code](address="a", graph_code="HTTP 400")
+    error = ERROR_BY_CODE[code](address="a", graph_code="HTTP 400")
 
     assert (error.code, isinstance(error, TransientError)) == (code, True)

@@ -27,7 +27,13 @@ from shared.sending.deliver import deliver
 from shared.sending.draft_state import Draft
 from shared.sending.errors import ThrottledError
 from shared.sending.ports import FoundMail
-from shared.sending.reconcile import RECONCILE_WINDOW, next_check, search_key, search_mailbox, was_sent
+from shared.sending.reconcile import (
+    RECONCILE_WINDOW,
+    contains_sent_mail,
+    next_check,
+    search_key,
+    search_mailbox,
+)
 from shared.settings.sender import sender_of
 from shared.settings.tenant import Account, RequestedSender, Status
 from tests.builders import a_consent, a_message, enabled_services, large_file_services, some_settings
@@ -146,7 +152,7 @@ def test_a_submitted_draft_still_a_draft_after_five_minutes_was_not_sent(
     services.system.pass_time(RECONCILE_WINDOW)
 
     mailbox: Any = MailboxWithTheDraft()
-    assert not was_sent(search_mailbox("key", UncertainSend(NOON, 1), draft, mailbox, services))
+    assert not contains_sent_mail(search_mailbox("key", UncertainSend(NOON, 1), draft, mailbox, services))
 
 
 def test_a_mail_that_was_sent_is_found_by_its_key_and_not_sent_again(services: FakeServices) -> None:

@@ -28,7 +28,7 @@ from shared.errors import (
     TokenRefusedError,
     TransientError,
 )
-from shared.sending.backoff_and_deadline import MAX_RETRY_AGE, expired
+from shared.sending.backoff_and_deadline import MAX_RETRY_AGE, expired_error
 from shared.sending.errors import MailboxPausedError, ThrottledError, UnexpectedResponseError
 from shared.sending.retry_policy import (
     AttemptContext,
@@ -156,16 +156,16 @@ def test_a_mail_is_given_up_after_a_day() -> None:
 
 
 def test_a_mail_that_is_too_late_states_its_deadline_in_utc() -> None:
-    assert "2026-11-23 12:00 UTC" in expired(NOON.replace(2026, 11, 23, 12, 0)).problem.detail
+    assert "2026-11-23 12:00 UTC" in expired_error(NOON.replace(2026, 11, 23, 12, 0)).problem.detail
 
 
 def test_a_mail_that_expires_names_the_last_answer_of_graph() -> None:
     last = UnexpectedResponseError(graph_code="HTTP 402", request_id="g-17")
-    error = expired(NOON, last)
+    error = expired_error(NOON, last)
 
     assert "The last error from Microsoft Graph was HTTP 402." in error.problem.detail
     assert error.request_id == "g-17"
-    assert "last answer" not in expired(NOON, UNAVAILABLE).problem.detail
+    assert "last answer" not in expired_error(NOON, UNAVAILABLE).problem.detail
 
 
 def test_a_pause_of_unknown_length_counts_as_a_failure() -> None:
