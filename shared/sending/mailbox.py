@@ -138,6 +138,10 @@ class Mailbox:
                 self.submitted = False
                 self.after_refused_token()
                 raise
+            except ConfigurationError:
+                # There was no connection, or it was to another server than Graph.
+                self.submitted = False
+                raise
             self._throttle.record_accepted()
             return request_id
 

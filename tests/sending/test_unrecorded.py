@@ -12,7 +12,13 @@ import pytest
 
 from shared.deliveries.requeue import requeue_message
 from shared.deliveries.status import DeliveryStatus
-from shared.errors import ConfigurationError, InvalidInputError, ProblemError, TransientError
+from shared.errors import (
+    ConfigurationError,
+    InvalidInputError,
+    NothingSentError,
+    ProblemError,
+    TransientError,
+)
 from shared.sending.deliver import deliver
 from shared.sending.errors import ThrottledError
 from shared.sending.poison import record_poisoned
@@ -118,6 +124,22 @@ def test_a_message_in_base64_is_requeued_as_the_mail_in_it(services: FakeService
     deliver(base64.b64encode(MAIL), "q-1", services)
 
     assert services.outbox.messages == [(MAIL, MIN_WAIT)]
+
+
+@pytest.mark.parametrize(
+    "error", [ConfigurationError("host_not_found", host="graph"), NothingSentError("graph_unavailable")]
+)
+def test_a_mail_that_no_server_got_is_sent_after_the_outage(
+    services: FakeServices, error: ProblemError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.transport.fail_at = {"send_mail": [error]}
+    monkeypatch.setattr(services.deliveries, "save", fail)
+    deliver(MAIL, "q-1", services)
+    monkeypatch.undo()
+    ((text, _),) = services.outbox.messages
+    deliver(text, "q-2", services)
+
+    assert (row(services).status, len(services.transport.sent)) == (DeliveryStatus.ACCEPTED, 1)
 
 
 @pytest.mark.parametrize("text", [b"no JSON", base64.b64encode(MAIL)])
