@@ -220,7 +220,7 @@ def _read(tokens: str, username: str) -> msal.SerializableTokenCache:
         if isinstance(found, dict) and all(isinstance(each, dict) for each in found.values()):
             cache.deserialize(tokens)
             return cache
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConsentRequiredError("consent_lost", account=username, error="tokens_unreadable") from error
     raise ConsentRequiredError("consent_lost", account=username, error="tokens_unreadable")
 

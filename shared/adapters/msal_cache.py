@@ -27,6 +27,6 @@ def client_of(tokens: str) -> str | None:
 def _entries(tokens: str, part: str) -> list[dict[str, Any]]:
     try:
         found = json.loads(tokens).get(part, {})
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return []
     return [entry for entry in found.values() if isinstance(entry, dict)] if isinstance(found, dict) else []

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from shared.adapters.http import HttpClient
 
 _NEVER = float("-inf")
+#: What parsing raises for a response that is no key set.
+_UNREADABLE = (ValueError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,11 @@ class SigningKeys:
             if response.status != HTTPStatus.OK:
                 raise EntraUnavailableError
             keys = PyJWKSet.from_dict(json.loads(response.body)).keys
-        except (NotSentError, NoResponseError, PyJWTError, ValueError, TypeError, AttributeError) as error:
+        except (NotSentError, NoResponseError, PyJWTError, *_UNREADABLE) as error:
             raise EntraUnavailableError from error
-        return {key.key_id: key for key in keys if key.key_id and key.public_key_use in {"sig", None}}
+        return {str(key.key_id): key for key in keys if key.key_id and _is_for_tokens(key)}
+
+
+def _is_for_tokens(key: PyJWK) -> bool:
+    """Return whether it can verify the algorithm of Entra's tokens, RS256."""
+    return key.key_type == "RSA" and key.public_key_use in {"sig", None}

@@ -98,7 +98,7 @@ class _Address:
         """Return whether a stored text contains it, also with JSON escapes."""
         try:
             return self.is_in(json.dumps(json.loads(text), ensure_ascii=False))
-        except ValueError:
+        except (ValueError, RecursionError):
             return self.is_in(text.decode(errors="replace"))
 
     def removed(self, text: str | None) -> str | None:

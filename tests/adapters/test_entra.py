@@ -223,6 +223,7 @@ def test_a_token_cache_names_the_client_it_was_issued_to(redeemed: TokenResponse
     [
         "",
         "[]",
+        "[" * 100_000,
         "{}",
         '{"RefreshToken": []}',
         '{"RefreshToken": {"a": 1}}',
@@ -327,7 +328,9 @@ def test_a_refusal_carries_microsofts_trace_and_none_of_its_text(
     assert "revoked" not in str(refused.value)
 
 
-@pytest.mark.parametrize("kept", ["", "tokens", '{"RefreshToken": {', "[]", "null", '{"Account": 1}'])
+@pytest.mark.parametrize(
+    "kept", ["", "tokens", '{"RefreshToken": {', "[]", "null", '{"Account": 1}', "[" * 100_000]
+)
 def test_stored_tokens_that_were_changed_are_a_lost_consent(entra: EntraAuthority, kept: str) -> None:
     with pytest.raises(ConsentRequiredError) as refused:
         entra.refresh(CONTOSO, kept, ACCOUNT, ["Mail.Send"])

@@ -6,7 +6,7 @@ import base64
 import json
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -28,7 +28,7 @@ def _number(value: int) -> str:
 _MODULUS = _number(rsa.generate_private_key(65537, 2048).public_key().public_numbers().n)
 
 
-def key(key_id: str, **members: str) -> dict[str, str]:
+def key(key_id: str, **members: Any) -> dict[str, Any]:
     return {"kid": key_id, "kty": "RSA", "use": "sig", "e": "AQAB", "n": _MODULUS} | members
 
 
@@ -36,7 +36,7 @@ def key(key_id: str, **members: str) -> dict[str, str]:
 class Entra:
     """Publishes keys; `gate` holds an answer back until it is set."""
 
-    published: list[dict[str, str]] = field(default_factory=lambda: [key("one")])
+    published: list[dict[str, Any]] = field(default_factory=lambda: [key("one")])
     failure: Exception | None = None
     body: bytes | None = None
     status: int = 200
@@ -69,8 +69,18 @@ def test_the_keys_are_fetched_once() -> None:
     assert entra.requests == 1
 
 
-@pytest.mark.parametrize("members", [{"use": "enc"}, {"kid": ""}, {"kty": "unheard-of"}])
-def test_a_key_that_is_not_for_signatures_is_not_used(members: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"use": "enc"},
+        {"kid": ""},
+        {"kid": ["two"]},
+        {"kty": "unheard-of"},
+        {"kty": "oct", "k": "AQAB"},
+        {"kty": "OKP", "crv": "Ed25519", "x": "A" * 43},
+    ],
+)
+def test_a_key_that_is_not_for_signatures_is_not_used(members: dict[str, Any]) -> None:
     keys = keys_of(Entra([key("one"), key("two", **members)]))
 
     with pytest.raises(UnauthenticatedError):
@@ -236,6 +246,7 @@ FAILURES: list[tuple[str, Entra, str]] = [
     ("no keys", Entra(body=b"{}"), "entra_unavailable"),
     ("a list", Entra(body=b"[]"), "entra_unavailable"),
     ("keys that are none", Entra(body=b'{"keys": 7}'), "entra_unavailable"),
+    ("nested too deeply", Entra(body=b"[" * 100_000), "entra_unavailable"),
     ("an operator's error", Entra(failure=ConfigurationError("host_not_found", host="x")), "host_not_found"),
 ]
 
