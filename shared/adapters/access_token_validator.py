@@ -47,18 +47,19 @@ class EntraCallerTokens:
         """
         try:
             tenant_id, issuer = self._claimed_tenant(token)
+            version_1 = issuer in _version_1_issuers(tenant_id)
             claims: dict[str, Any] = jwt.decode(
                 token,
                 self._signing_key(tenant_id, token).key,
                 algorithms=["RS256"],
-                audience=self._audiences(version_1=issuer == _version_1_issuer(tenant_id)),
+                audience=self._audiences(version_1=version_1),
                 issuer=issuer,
                 leeway=_LEEWAY_SECONDS,
                 options={"require": _REQUIRED},
             )
         except jwt.PyJWTError as error:
             raise UnauthenticatedError("token_invalid") from error
-        if issuer == _version_1_issuer(tenant_id):
+        if version_1:
             log_failed_step("caller_tokens", "token_version_unsupported", tenant_id=tenant_id)
             raise UnauthenticatedError("token_version_unsupported")
         return claims
@@ -78,9 +79,8 @@ class EntraCallerTokens:
         tenant_id = claims.get("tid")
         if not isinstance(tenant_id, str) or tenant_id not in self._config.allowed_tenant_ids:
             raise UnauthenticatedError("token_invalid")
-        version_1 = _version_1_issuer(tenant_id)
-        issuer = version_1 if claims.get("iss") == version_1 else f"{self._config.authority(tenant_id)}/v2.0"
-        return tenant_id, issuer
+        found, version_2 = claims.get("iss"), f"{self._config.authority(tenant_id)}/v2.0"
+        return tenant_id, found if found in _version_1_issuers(tenant_id) else version_2
 
     def _audiences(self, *, version_1: bool) -> list[str]:
         """Return the API's names: its client id; for version 1 its App ID URI."""
@@ -98,5 +98,6 @@ class EntraCallerTokens:
         return SigningKeys(url, self._http, self._lifetimes)
 
 
-def _version_1_issuer(tenant_id: str) -> str:
-    return f"https://sts.windows.net/{tenant_id}/"
+def _version_1_issuers(tenant_id: str) -> tuple[str, ...]:
+    """Name the issuers of version 1; China has one of its own."""
+    return tuple(f"https://{host}/{tenant_id}/" for host in ("sts.windows.net", "sts.chinacloudapi.cn"))

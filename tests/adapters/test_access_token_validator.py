@@ -77,10 +77,15 @@ def test_a_token_is_refused_that_is(
 
 
 @pytest.mark.parametrize("audience", [CLIENT_ID, f"api://{CLIENT_ID}"])
+@pytest.mark.parametrize("host", ["sts.windows.net", "sts.chinacloudapi.cn"])
 def test_a_token_of_version_1_is_an_operator_error(
-    audience: str, callers: EntraCallerTokens, system: Microsoft365, caplog: pytest.LogCaptureFixture
+    audience: str,
+    host: str,
+    callers: EntraCallerTokens,
+    system: Microsoft365,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    token = system.api_token(ADA, iss=f"https://sts.windows.net/{CONTOSO}/", audience=audience)
+    token = system.api_token(ADA, iss=f"https://{host}/{CONTOSO}/", audience=audience)
 
     assert refusal(callers, token) == (UnauthenticatedError, "token_version_unsupported")
     assert "token_version_unsupported" in caplog.text
