@@ -1,7 +1,7 @@
-"""Run diagnostics: what sending needs, what is missing, who must act.
+"""Check whether a tenant can send mail, and who must act if not.
 
-The cheap checks come first, and a check whose precondition failed is skipped. Graph has no call that says
-whether an account may send as an address, so only a test mail shows it, and it is sent only on request.
+Each check depends on the ones before it, and is skipped if one of them failed. No call of Graph tells whether
+an account may send from an address. Only a test mail shows that, and it is sent only on request.
 https://learn.microsoft.com/graph/outlook-send-mail-from-other-user
 """
 
@@ -42,8 +42,8 @@ _UNREADABLE = (
     "The app's token can't be read, so its permissions are not known. A test mail proves Mail.Send, and the "
     "check of the mailbox proves Mail.ReadWrite."
 )
-#: A key that no mail has: the check is only whether Graph responds.
-_NO_MAIL = "consent-check"
+#: A key that no mail has, because the check only needs a response of Graph.
+_KEY_OF_NO_MAIL = "consent-check"
 
 
 class Outcome(StrEnum):
@@ -67,7 +67,7 @@ class CheckName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check; `detail` is the finding or what to do."""
+    """The result of one check; `detail` says what was found, or what to do."""
 
     name: CheckName
     outcome: Outcome
@@ -92,7 +92,8 @@ def run_checks(tenant_id: str, test_mail_to: str | None, ports: DiagnosticsServi
     except ProblemError as error:
         return [consent, *_without_token(settings, settings.consent, error)]
     issued = _ok(CheckName.TOKEN, "Microsoft issued an access token just now.")
-    # The new token shows what is granted now, and resolves an earlier problem.
+    # Requesting the token has stored what is granted now, and may have solved an earlier problem, so the
+    # settings are read again.
     settings = _load(tenant_id, ports)
     permissions = _permissions(settings, settings.consent) if settings.consent else consent
     try:
@@ -100,10 +101,12 @@ def run_checks(tenant_id: str, test_mail_to: str | None, ports: DiagnosticsServi
     except ProblemError:
         skipped = _skipped_after(CheckName.TOKEN, because=CheckName.CONSENT)
         return [consent, permissions, issued, *skipped]
-    probes = _mailbox(sender, token, ports), _send_as(sender, token, test_mail_to, ports)
+    mailbox = _mailbox(sender, token, ports)
     if test_mail_to is None and settings.status is Status.SENDER_REFUSED and settings.problem:
-        probes = probes[0], _failed(CheckName.SEND_AS, settings.problem.problem)
-    return [consent, permissions, issued, *probes]
+        send_as = _failed(CheckName.SEND_AS, settings.problem.problem)
+    else:
+        send_as = _send_as(sender, token, test_mail_to, ports)
+    return [consent, permissions, issued, mailbox, send_as]
 
 
 def _load(tenant_id: str, ports: DiagnosticsServices) -> TenantSettings:
@@ -126,9 +129,9 @@ def _consent(settings: TenantSettings, consent: Consent) -> Check:
 
 
 def _permissions(settings: TenantSettings, consent: Consent) -> Check:
-    """Compare the newest token's permissions with the required ones.
+    """Compare the permissions in the newest token with the required ones.
 
-    Additional permissions are no problem.
+    Additional permissions cause a warning only.
     """
     if exchange_decides(consent):
         return Check(CheckName.PERMISSIONS, Outcome.SKIPPED, _EXCHANGE_DECIDES)
@@ -146,15 +149,15 @@ def _permissions(settings: TenantSettings, consent: Consent) -> Check:
 
 
 def _mailbox(sender: Sender, token: str, ports: DiagnosticsServices) -> Check:
-    """Read the mailbox, which also proves Mail.ReadWrite.
+    """Read the mailbox, which also shows whether Mail.ReadWrite works.
 
-    Mail.Send alone may not read it.
+    With Mail.Send alone the app may not read it, and the check is skipped.
     """
     if not sender.may_draft:
         detail = "Mail.Send does not allow reading the mailbox. Send a test mail to check it."
         return Check(CheckName.MAILBOX, Outcome.SKIPPED, detail)
     try:
-        ports.transport.find(token, sender, _NO_MAIL)
+        ports.transport.find(token, sender, _KEY_OF_NO_MAIL)
     except ProblemError as error:
         return _failed(CheckName.MAILBOX, error.problem)
     return _ok(CheckName.MAILBOX, "The mailbox responds, and Mail.ReadWrite is effective.")
@@ -202,7 +205,7 @@ def _skipped_after(name: CheckName, *, because: CheckName | None = None) -> list
 
 
 class DiagnosticsServices(Protocol):
-    """What the diagnostics need."""
+    """The ports of the diagnostics."""
 
     @property
     def system(self) -> System:

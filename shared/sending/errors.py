@@ -1,10 +1,10 @@
-"""Define the errors of a send that the app acts on, by class and code.
+"""Define the errors of sending that are handled by their class.
 
     TransientError
-    ├── ThrottledError              Graph refuses the mail for the mailbox's rate
-    │   └── SendingLimitError       … for its messages of an hour or a day
-    ├── MailboxPausedError          the app waits, without a request
-    │   └── LaterSlotError          … until the mail's slot
+    ├── ThrottledError              Graph refuses the mail because the mailbox sends too fast
+    │   └── SendingLimitError       … because the mailbox has used up its messages of an hour or a day
+    ├── MailboxPausedError          the app makes no request, because the mailbox has to wait
+    │   └── LaterSlotError          … until the slot of the mail
     ├── DraftLostError              the draft does not exist any more
     ├── UploadInterruptedError      the file needs a new upload, or its next chunk
     ├── GraphTimeoutError           Graph did not finish a request in time
@@ -14,11 +14,12 @@
     └── NothingSentError
         └── ConsentReplacedError    the consent was replaced since the attempt began
 
-Only a code of Graph's says for certain that a permission or the mailbox is missing: that is a
-SenderRefusedError, with the codes of AccessDeniedError and MailboxNotFoundError.
+An HTTP status alone does not prove that a permission or the mailbox is missing. If a code of Graph in the
+response says so, the error is a SenderRefusedError instead, with the problem code of AccessDeniedError or
+MailboxNotFoundError.
 
-Three more errors end an attempt without recording a failure: another worker has the mail, or the operator has
-paused sending.
+Three more errors end an attempt that is not recorded as a failure: MailKnownError, ClaimLostError and
+SendingPausedError.
 """
 
 from __future__ import annotations
@@ -45,22 +46,22 @@ class SendingError(TransientError):
 
 
 class ThrottledError(SendingError):
-    """Graph refused the mail for the mailbox's rate.
+    """Graph refused the mail because the mailbox sends too fast.
 
-    The mailbox's schedule sets the time of its retry.
+    The schedule of the mailbox decides when the mail is retried.
     """
 
     fixed_code = "mailbox_throttled"
 
 
 class SendingLimitError(ThrottledError):
-    """The mailbox used up its messages of an hour or a day."""
+    """The mailbox has used up its messages of an hour or a day."""
 
     fixed_code = "sending_limit_reached"
 
 
 class MailboxPausedError(SendingError):
-    """The mail waits for its time; Graph was not called."""
+    """The mailbox has to wait, so Graph was not called."""
 
     fixed_code = "mailbox_paused"
 
@@ -68,7 +69,8 @@ class MailboxPausedError(SendingError):
 class LaterSlotError(MailboxPausedError):
     """The mail is to be sent later, at its slot.
 
-    It has no slot if Graph refused it while the pace is learned, or if its deadline is before the next one.
+    The mail has no slot if Graph refused it while the app is still learning the pace of the mailbox, or if
+    its deadline is before the next slot.
     """
 
     def __init__(self, slot: Slot | None, wait: timedelta, address: str) -> None:
@@ -85,43 +87,43 @@ class ConsentReplacedError(NothingSentError):
 
 
 class DraftLostError(SendingError):
-    """A draft is not in the mailbox: removed, or being sent."""
+    """A draft is not in the mailbox: it was removed, or is being sent."""
 
     fixed_code = "draft_lost"
 
 
 class UploadInterruptedError(SendingError):
-    """An upload session is over, or expects other bytes."""
+    """An upload session has ended, or expects other bytes."""
 
     fixed_code = "upload_interrupted"
 
 
 class GraphTimeoutError(SendingError):
-    """Graph did not finish a request in time; it sends no mail."""
+    """Graph did not finish a request in time that sends no mail."""
 
     fixed_code = "graph_timeout"
 
 
 class UnexpectedResponseError(SendingError):
-    """Graph refused a request, not known to be for this mail."""
+    """Graph refused a request for an unknown reason."""
 
     fixed_code = "unexpected_answer"
 
 
 class AccessDeniedError(SendingError):
-    """Graph answered 403 with a code that is in no table."""
+    """Graph answered 403 with a code that the app does not know."""
 
     fixed_code = "access_denied"
 
 
 class MailboxNotFoundError(SendingError):
-    """Graph answered 404 or 410 with a code that is in no table."""
+    """Graph answered 404 or 410 with a code that the app does not know."""
 
     fixed_code = "mailbox_not_found"
 
 
 class MailKnownError(Exception):
-    """The delivery log knows the mail already, so its row decides."""
+    """The mail was assumed to be new, but the delivery log has its row."""
 
 
 class ClaimLostError(Exception):
@@ -136,7 +138,7 @@ class SendingPausedError(Exception):
         self.pause = pause
 
 
-#: Each class by its code, for an adapter that has a table of codes.
+#: The class for each problem code, for an adapter that maps Graph's codes to problem codes.
 ERROR_BY_CODE: Final[dict[str, type[SendingError]]] = {
     kind.fixed_code: kind
     for kind in (
@@ -152,5 +154,5 @@ ERROR_BY_CODE: Final[dict[str, type[SendingError]]] = {
     )
 }
 
-#: The codes of a refusal for the mailbox's rate, as a delivery stores them.
+#: The problem codes, as stored in a delivery, of refusals because the mailbox sends too fast.
 THROTTLED_CODES: Final = frozenset({ThrottledError.fixed_code, SendingLimitError.fixed_code})

@@ -1,9 +1,9 @@
-"""Record that a mail is sent to Graph, directly before it is.
+"""Record that a mail is handed over to Graph, directly before it is sent.
 
-Only then does its outcome become uncertain.
+If the worker crashes before this record, the mail was certainly not sent. If it crashes after the record, the
+outcome is uncertain.
 
-A mail that the delivery log does not know is claimed by the same write, so that the record needs no extra
-call.
+A mail without a row in the delivery log is claimed by the same write, so the record needs no additional call.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ def check_not_paused(ports: SendingServices) -> None:
 
 
 def record_hand_over(attempt: Attempt, mailbox: Mailbox, ports: SendingServices) -> None:
-    """Write the record, unless the row has it.
+    """Write the record, unless the row has it already.
 
     Raises:
-        TransientError: the attempt has taken too long to begin now.
+        AttemptTooLongError: the attempt has taken too long to send the mail now.
         NotRecordedError: storage does not respond; then nothing is sent.
         MailKnownError, ClaimLostError, SendingPausedError: this worker may not send the mail now.
     """
     if attempt.delivery.hand_over is not None:
         return
     mailbox.check_time()
-    begun = Moment.of(ports.system)
-    now = begun.calendar
+    started = Moment.of(ports.system)
+    now = started.calendar
     hand_over = HandOver(now, mailbox.sender.consent.version)
     if attempt.claimed:
         row = replace(attempt.delivery, hand_over=hand_over)
@@ -62,15 +62,16 @@ def record_hand_over(attempt: Attempt, mailbox: Mailbox, ports: SendingServices)
     check_not_paused(ports)
     attempt.claim_tried = True
     attempt.continue_with_claim(_add(attempt.next_claim(now, hand_over), ports))
-    if begun.has_passed(MAX_SWITCH_AGE, ports.system):
-        # An operator who waits for sending to end may have listed the claims before this one was written.
+    if started.has_passed(MAX_SWITCH_AGE, ports.system):
+        # The write took so long that sending may have been paused meanwhile. An operator who waits until no
+        # mail is being sent may have listed the claims before this one was stored.
         check_not_paused(ports)
 
 
 def withdraw_hand_over(attempt: Attempt, ports: SendingServices) -> None:
-    """Remove the record, as Graph refused the token and accepted nothing.
+    """Remove the record, because Graph refused the token and sent nothing.
 
-    So the send is not uncertain if the worker is killed while it waits for a new token.
+    So the outcome is not uncertain if the worker crashes while it waits for a new token.
 
     Raises:
         NotRecordedError: storage does not respond.
@@ -101,7 +102,7 @@ def claim_new(attempt: Attempt, ports: SendingServices) -> bool:
 
 
 def ensure_claimed(attempt: Attempt, ports: SendingServices) -> None:
-    """Claim a mail that was taken for a new one before it was claimed.
+    """Claim a mail that was assumed to be new and is not claimed yet.
 
     Raises:
         MailKnownError: it has a row.
@@ -111,9 +112,10 @@ def ensure_claimed(attempt: Attempt, ports: SendingServices) -> None:
 
 
 class ReleaseClaimOnError:
-    """Releases the claim unless the mail may have been sent.
+    """Releases the claim after an error, unless the mail may have been sent.
 
-    The message is redelivered, and a claim that was not released makes the send uncertain.
+    After the error the message is redelivered. If the claim was not released, the next worker would have to
+    assume that the mail may have been sent.
     """
 
     def __init__(self, attempt: Attempt, ports: SendingServices) -> None:
@@ -121,12 +123,12 @@ class ReleaseClaimOnError:
         self._ports = ports
 
     def __enter__(self) -> None:
-        """Do nothing: the claim is held already, or written with the hand-over."""
+        """Do nothing: the claim exists already, or is written later."""
 
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """Release it; a row that was written meanwhile is not changed."""
+        """Release the claim after an error."""
         if isinstance(error, Exception) and not self._attempt.has_unrecorded_send:
             self._release()
 

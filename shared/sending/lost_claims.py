@@ -1,8 +1,11 @@
-"""Settle mails whose claim expired long ago without a redelivery.
+"""Settle mails whose claim expired long ago and whose message is lost.
 
-The queue was cleared, or a region was lost. After an outage of the tables the message can also still be
-redelivered, and with it the worker's knowledge. So the row is marked first, which shows that the tables are
-writable, and the claim is settled if nothing has changed for longer than a message waits.
+Normally the queue redelivers the message of a worker that crashed, and the next worker takes over its mail.
+Messages are lost if the queue was cleared, or after the loss of a region.
+
+After an outage of the tables, a message can also come late, with the knowledge of its worker about the
+outcome. So a row is marked first (`lost_since`), which shows that the tables can be written again. Its claim
+is settled if the row has not changed for longer than a message waits in the queue.
 """
 
 from __future__ import annotations
@@ -29,11 +32,13 @@ if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
     from shared.sending.ports import SendingServices
 
-#: The queue redelivers a message after ten minutes, and the poison queue after as long.
+#: Longer than it takes until a message is redelivered: ten minutes in the queue, and as long in the poison
+#: queue.
 _LOST_AFTER = timedelta(minutes=30)
-#: A message that is put back into the queue waits at most a quarter of an hour.
+#: Longer than a message waits that was put back into the queue, which is at most a quarter of an hour.
 _SETTLED_AFTER = timedelta(minutes=30)
-#: In a large mailbox a search may never end: microsoftgraph/microsoft-graph-docs#5853.
+#: After this time the search is given up. In a large mailbox each search can time out:
+#: microsoftgraph/microsoft-graph-docs#5853.
 _MAX_SEARCH_AGE = timedelta(days=1)
 _MAX_LISTED = 5000
 _MAX_PER_RUN = 150
@@ -42,9 +47,9 @@ _MAX_PER_RUN = 150
 def settle_lost_claims(tenant_id: str, ports: SendingServices) -> int:
     """Settle or requeue such mails; return how many were checked.
 
-    If the request is stored, the mail is queued again, and the worker that processes it finds a stale claim.
-    Otherwise nothing can be sent any more; a mail that was being sent is looked up if possible. If its
-    scheduler queues the mail again and it had not been sent to Graph, it is sent then.
+    If the request of a mail is stored, the mail is queued again, and the worker that processes it finds the
+    stale claim. If not, the app cannot send the mail any more. If it may have been sent, it is looked up. If
+    it was not sent and its scheduler queues it again, it is sent then.
     """
     claimed = ports.deliveries.list_pending(tenant_id, [DeliveryStatus.SENDING], _MAX_LISTED)
     lost = [mail for mail in claimed if _may_be_lost(mail, ports.system.now())][:_MAX_PER_RUN]
@@ -61,9 +66,10 @@ def settle_lost_claims(tenant_id: str, ports: SendingServices) -> int:
 
 
 def _may_be_lost(mail: Delivery, now: datetime) -> bool:
-    """Decide by the list, whose times are by the workers' clocks.
+    """Decide from the list whether to read the row of a mail.
 
-    No claim lasts longer than its lease.
+    The list has times of the workers' clocks, which may be wrong. A claim that seems to end later than any
+    claim can is one of these.
     """
     return _is_lost(mail, now) or (
         mail.claim_ends_at is not None and mail.claim_ends_at > now + CLAIM_DURATION
@@ -71,14 +77,14 @@ def _may_be_lost(mail: Delivery, now: datetime) -> bool:
 
 
 def _is_lost(mail: Delivery, now: datetime) -> bool:
-    ends_at = mail.claim_ends_at or mail.updated_at + CLAIM_DURATION
-    return mail.status is DeliveryStatus.SENDING and ends_at + _LOST_AFTER < now
+    claim_ends_at = mail.claim_ends_at or mail.updated_at + CLAIM_DURATION
+    return mail.status is DeliveryStatus.SENDING and claim_ends_at + _LOST_AFTER < now
 
 
 def _settle(row: Delivery, now: datetime, ports: SendingServices) -> bool:
-    """Settle one mail; say whether that was possible.
+    """Settle one mail; return whether that was possible.
 
-    The others need the mailbox as well.
+    If the mailbox cannot be searched now, it cannot be searched for the other mails either.
     """
     if ports.requests.load(row.tenant_id, row.message_id) is not None:
         ports.outbox.put(next_attempt_message(row), timedelta(0))
@@ -114,9 +120,10 @@ def _end(
 
 
 def _is_in_mailbox(row: Delivery, ports: SendingServices) -> bool | None:
-    """Look up the mail; not finding it proves nothing without a copy.
+    """Return whether the sent mail is in the mailbox.
 
-    The result is None where the mailbox cannot be searched now: the timer tries again.
+    Returns None if the mailbox cannot be searched now, and the timer tries again. If the mail cannot be
+    looked up at all, this returns False, which does not prove that the mail was not sent.
 
     Raises:
         TransientError: the settings cannot be read.

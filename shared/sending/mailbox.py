@@ -1,4 +1,4 @@
-"""Call Graph for the sender's mailbox: token, pauses, concurrency."""
+"""Call Graph for a mailbox, with its token, pauses and concurrency limit."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 
 class Mailbox:
-    """One sender's mailbox; its token is fetched when it is first needed.
+    """The mailbox of one sender; its token is requested when it is needed.
 
     Attributes:
-        submitted: the mail was handed over to Graph, and no definite refusal is known.
-        refusal: an error of the hand-over after which the mail may still have been sent.
+        submitted: the mail was handed over to Graph, and Graph has not refused it for certain.
+        refusal: an error with which Graph refused the mail, although it may have sent it nevertheless.
         before_hand_over: called directly before the hand-over; if it raises, the mail is not handed over.
-        after_refused_token: called after Graph refused the token, before a new one is fetched.
+        after_refused_token: called after Graph refused the token, before a new one is requested.
         token_error: why there is no token that Graph accepts.
     """
 
@@ -50,7 +50,7 @@ class Mailbox:
         self._slot: Slot | None = None
         self._goes_first = False
         self._deadline: datetime | None = None
-        # Measured from before the claim, so that the attempt's time ends before the claim does.
+        # The time counts from before the claim, so that it is over before the claim ends.
         self._begun = begun or Moment.of(ports.system)
 
     @property
@@ -59,7 +59,7 @@ class Mailbox:
 
     @property
     def owner(self) -> str:
-        """The mailbox's owner, independent of the consent in use."""
+        """The owner of the mailbox, which is the same for every consent."""
         return mailbox_owner(self.sender)
 
     def call[Answer](
@@ -71,7 +71,8 @@ class Mailbox:
         directly before the request.
 
         Raises:
-            MailboxPausedError, TransientError: without a call, or what the call raises.
+            MailboxPausedError: the mailbox has to wait, so no call was made.
+            TransientError: what the call raises.
             TokenRefusedError: Graph refuses a new token too.
             ConditionalAccessError: the same, because of conditional access.
             ConsentRequiredError: Entra issues no token, or none with the claims that Graph asks for.
@@ -82,9 +83,9 @@ class Mailbox:
         )
 
     def call_without_pause[Answer](self, request: Callable[[str, Sender], Answer]) -> Answer:
-        """Make a call that no mail waits for; its response causes no pause.
+        """Make a call for which no mail waits; its response causes no pause.
 
-        If Graph does require a pause, the next call gets the same response.
+        If Graph asks for a pause, the next call of `call` gets the same response, and causes it.
 
         Raises:
             MailerError, ConfigurationError: as `call` does.
@@ -120,12 +121,13 @@ class Mailbox:
         """Make the call that hands the mail over.
 
         Raises:
-            AttemptTooLongError, TransientError: directly before the call, or what `call` raises.
+            AttemptTooLongError: the time for the attempt is over, and the mail was not handed over.
+            TransientError: what `call` raises.
         """
 
         def hand_over(token: str, sender: Sender) -> str:
             self.before_hand_over()
-            # A suspended host may resume here, after another host has taken over the mail.
+            # If the host was suspended here, another host may have taken over the mail since.
             self.check_time()
             self.submitted = True
             try:
@@ -171,7 +173,9 @@ class Mailbox:
         self._slot = self._throttle.wait_for_slot(slot, first=first, deadline=deadline)
 
     def wait_for_upload(self, size: int, known: datetime | None, save: Callable[[datetime], None]) -> None:
-        """Wait until a large file may be uploaded; `known` is a reserved time.
+        """Wait until a large file may be uploaded.
+
+        `known` is a time that was reserved before; `save` stores a new one.
 
         Raises:
             LaterSlotError: the upload is not due soon; its time is stored.
@@ -181,7 +185,7 @@ class Mailbox:
         self._throttle.wait_for_upload(upload)
 
     def _check_slot(self) -> None:
-        """Check the slot again: the mail may have waited for a free request."""
+        """Check the slot again, after a wait for one of the concurrent requests."""
         self.wait_for_slot(self._slot, first=self._goes_first, deadline=self._deadline)
 
     def call_limited[Answer](
@@ -202,7 +206,7 @@ class Mailbox:
 
 
 def mailbox_owner(sender: Sender) -> str:
-    """Return the mailbox that a sender uses, independent of the consent."""
+    """Return the owner of a mailbox, which is the same for every consent."""
     return sender.account if sender.mailbox == "me" else sender.mailbox
 
 

@@ -1,9 +1,7 @@
-"""Every five minutes, release waiting mail that can be sent again.
+"""Every five minutes, release waiting mail and remove unused drafts.
 
-It also removes what was left behind.
-
-A consent releases its tenant's mail at once; this covers what that missed, and operator errors, whose
-correction nobody reports.
+A new consent releases the mail of its tenant at once. The timer releases mail that the consent did not, and
+mail that waited for an operator, because nobody tells the app when an operator has solved a problem.
 """
 
 from __future__ import annotations
@@ -49,32 +47,33 @@ from shared.time_limit import RECORDING, limited
 if TYPE_CHECKING:
     from shared.sending.ports import SendingServices
 
-#: The timer runs every five minutes; tokens that Graph refuses are tried every second time.
+#: The timer runs every five minutes. A token that Graph refused is tried every second time only.
 _TIMER_MINUTES = 5
 _PROBE_MINUTES = 10
-#: A key that no mail has: only whether Graph accepts the token matters.
-_NO_MAIL = "release-check"
-#: Responses of Graph that do not refuse the token.
+#: A key that no mail has, because the call only shows whether Graph accepts the token.
+_KEY_OF_NO_MAIL = "release-check"
+#: Errors with which Graph refuses something else than the token.
 _ACCEPTS_THE_TOKEN = (RejectedError, AccessDeniedError, MailboxNotFoundError)
+#: How `graph_code` begins if the response had no code of Graph.
 _NO_CODE = "HTTP "
 _CAN_SEND = frozenset({Status.ENABLED, Status.SENDER_REFUSED})
-#: Mails are released after it, and the host ends the timer after ten minutes.
+#: Mails are released after the drafts are removed, and the host ends the timer after ten minutes.
 _TIME_FOR_DRAFTS = timedelta(minutes=2)
-#: Mails in progress end within a day, and an unused draft is removed then. A draft of a mail that this
-#: version can't read is not removed either.
+#: The statuses in which the draft of a mail is kept. Mails in progress end within a day, and their drafts are
+#: removed then. Whether a mail that this version cannot read needs its draft is not known.
 _DRAFT_NEEDED = IN_PROGRESS | {DeliveryStatus.OTHER_VERSION}
-#: A mail without a change for this long is not being sent; its draft can be created again.
-_DRAFTS_KEPT = timedelta(hours=12)
+#: A draft whose state has not changed for this long is not being sent.
+_MIN_DRAFT_AGE = timedelta(hours=12)
 
 
 def release_all(ports: SendingServices) -> None:
     """Log problems for the operator, then process every served tenant.
 
-    A step or a tenant that fails does not stop the others; an unexpected error is raised once all are done.
-    What does not fit in the time is left to the next run.
+    A step or a tenant that fails does not stop the others. An unexpected error is raised at the end. What
+    does not fit in the time limit is done in the next run.
     """
     with limited(ports.system, RECORDING), ExitStack() as work:
-        # The last step runs first.
+        # An ExitStack calls the functions in reverse order, even if one of them raises an error.
         work.callback(_report_outcomes, ports)
         work.callback(_release_unless_paused, ports)
         work.callback(report_unserved_tenants, ports)
@@ -86,9 +85,9 @@ def release_all(ports: SendingServices) -> None:
 
 
 def _release_unless_paused(ports: SendingServices) -> None:
-    """Release mail unless sending is paused; return since when it is.
+    """Release mail, unless sending is paused.
 
-    While paused, no draft is removed and no token is tried.
+    While sending is paused, no draft is removed and no token is tried either.
     """
     pause = ports.switch.current_pause()
     if pause is not None:
@@ -99,28 +98,28 @@ def _release_unless_paused(ports: SendingServices) -> None:
     with ExitStack() as work:
         for tenant_id in tenants:
             work.callback(_process_tenant, tenant_id, ports)
-        # First of all: released mails may be sent now, and their drafts with them.
+        # This runs first, because mails that are released may use their drafts.
         work.callback(_remove_old_drafts, tenants, ports)
 
 
 def _report_outcomes(ports: SendingServices) -> None:
     """Notify schedulers of waiting outcomes, even while sending is paused."""
-    begun = Moment.of(ports.system)
+    started = Moment.of(ports.system)
     for tenant_id in _tenants(ports):
         try:
             ports.settings.check_owner(tenant_id)
-            report_waiting_outcomes(tenant_id, begun, ports)
+            report_waiting_outcomes(tenant_id, started, ports)
         except ProblemError as error:
-            _record_missed(tenant_id, error)
+            _log_failure(tenant_id, error)
 
 
 def _report_foreign_pause(ports: SendingServices) -> None:
-    """Log that the stored pause is another installation's.
+    """Log that the stored pause belongs to another installation.
 
-    It has no effect here, and is kept.
+    Such a pause has no effect here, and is not changed.
     """
     try:
-        # If it cannot be read, the release fails too, which says so.
+        # If the switch cannot be read, the release fails with the same error, and logs it.
         with suppress(TransientError):
             ports.switch.check_owner()
     except ConfigurationError as error:
@@ -128,11 +127,12 @@ def _report_foreign_pause(ports: SendingServices) -> None:
 
 
 def _tenants(ports: SendingServices) -> list[str]:
-    """Name the served tenants; their mail can come before any settings."""
+    """Return the served tenants; their mail can come before any settings."""
     try:
         return sorted(ports.allowed_tenants)
     except ConfigurationError:
-        # A released mail that still can't be sent waits again, so no mail is lost to a wrong setting.
+        # The setting is invalid, so it is not known which tenants are served. A mail that is released
+        # although it can't be sent waits again.
         return sorted(ports.settings.tenants())
 
 
@@ -141,7 +141,7 @@ def _process_tenant(tenant_id: str, ports: SendingServices) -> None:
         ports.settings.check_owner(tenant_id)
         _release(tenant_id, ports)
     except ProblemError as error:
-        _record_missed(tenant_id, error)
+        _log_failure(tenant_id, error)
 
 
 def _release(tenant_id: str, ports: SendingServices) -> None:
@@ -159,16 +159,15 @@ def _release(tenant_id: str, ports: SendingServices) -> None:
         if settings.refusal:
             probe_sender(settings, ports)
     elif settings.status is Status.NOT_CONFIGURED:
-        # The problem may be solved; if not, the mail waits for the first consent.
+        # The operator may have solved the problem. If the mail needs a consent, it waits for that then.
         release_next(tenant_id, DeliveryStatus.WAITING_FOR_OPERATOR, ports, waits)
 
 
 def _is_solved(settings: TenantSettings, ports: SendingServices) -> bool:
-    """Check whether the problem is solved.
+    """Return whether the problem of a tenant is solved, by trying a new token.
 
-    An operator error is checked each time, a lost consent once an hour.
-
-    Microsoft can refuse a consent that it accepts later, and an admin can restore an account or the app.
+    An operator error is checked each time, a lost consent once an hour: Microsoft can refuse a consent that
+    it accepts later, and an admin can restore an account or the app.
     """
     lost = settings.status is Status.RECONNECT_NEEDED
     if settings.consent is None or not (lost or settings.status is Status.OPERATOR_ERROR):
@@ -199,29 +198,30 @@ def _is_solved(settings: TenantSettings, ports: SendingServices) -> bool:
 
 
 def _probe(settings: TenantSettings, token: str, ports: SendingServices) -> None:
-    """Call Graph with a token; any response but a refusal accepts it.
+    """Check that Graph accepts a token, by a call with it.
 
     Raises:
-        TokenRefusedError: Graph refuses it.
+        TokenRefusedError: Graph refuses the token.
         TransientError: Graph did not respond.
     """
-    working = replace(settings, status=Status.ENABLED, problem=None)
-    sender = sender_of(working, ports.application_senders)
+    # The stored status would prevent `sender_of` from returning the sender.
+    without_problem = replace(settings, status=Status.ENABLED, problem=None)
+    sender = sender_of(without_problem, ports.application_senders)
     try:
-        ports.transport.find(token, sender, _NO_MAIL)
+        ports.transport.find(token, sender, _KEY_OF_NO_MAIL)
     except _ACCEPTS_THE_TOKEN:
         return
     except UnexpectedResponseError as error:
-        # Without a code of Graph's it may be the page of another server.
+        # Without a code of Graph, the response may come from another server, such as a proxy.
         if error.params["graph_code"].startswith(_NO_CODE):
             raise
 
 
 def _remove_old_drafts(tenants: list[str], ports: SendingServices) -> None:
     """Remove old unsent drafts of these tenants; the next run continues."""
-    begun = Moment.of(ports.system)
-    for tenant_id, message_id in ports.drafts.untouched_since(begun.calendar - _DRAFTS_KEPT):
-        if begun.has_passed(_TIME_FOR_DRAFTS, ports.system):
+    started = Moment.of(ports.system)
+    for tenant_id, message_id in ports.drafts.untouched_since(started.calendar - _MIN_DRAFT_AGE):
+        if started.has_passed(_TIME_FOR_DRAFTS, ports.system):
             return
         if tenant_id not in tenants:
             continue
@@ -234,8 +234,8 @@ def _remove_old_drafts(tenants: list[str], ports: SendingServices) -> None:
             mailbox = Mailbox(sender_of(ports.settings.load(tenant_id), ports.application_senders), ports)
             remove_drafts(draft_state, mailbox, ports)
         except (MailerError, ConfigurationError) as error:
-            _record_missed(tenant_id, error)
+            _log_failure(tenant_id, error)
 
 
-def _record_missed(tenant_id: str, error: ProblemError) -> None:
+def _log_failure(tenant_id: str, error: ProblemError) -> None:
     log_failed_step("release", error.code, tenant_id=tenant_id)

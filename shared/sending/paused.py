@@ -1,8 +1,9 @@
 """Put a mail back into the queue while sending is paused.
 
-This counts as no attempt, and the time that it waits here does not reduce its 24 hours. No token is fetched
-and Graph is not called, so a mail whose outcome is unknown is not looked up either: it stays `verifying`. A
-mail whose `expiresAt` passes meanwhile ends as `expired`, unless it may have been sent.
+This does not count as an attempt, and the pause does not reduce the 24 hours in which the app tries to send
+the mail. No token is requested and Graph is not called. So a mail whose outcome is unknown is not looked up
+either, and stays `verifying`. A mail whose `expiresAt` passes during the pause ends as `expired`, unless it
+may have been sent.
 """
 
 from __future__ import annotations
@@ -30,25 +31,26 @@ if TYPE_CHECKING:
     from shared.settings.sending_switch import SendingPause
     from shared.system import System
 
-#: A mail is checked soon in a short pause, as for a deployment, and at a constant interval in a long one.
+#: How long a mail waits until the pause is checked again. The wait is short at the beginning of a pause, for
+#: example during a deployment, and grows to a constant one.
 MIN_WAIT = timedelta(seconds=30)
 MAX_WAIT = timedelta(minutes=4)
-#: A mail with a deadline is checked more often shortly before it, but not more often than this.
+#: Shortly before the deadline of a mail the pause is checked more often, but not more often than this.
 _MIN_BEFORE_DEADLINE = timedelta(seconds=5)
 
 
 def requeue_paused(attempt: Attempt, pause: SendingPause, ports: SendingServices) -> None:
-    """Record that a mail waits for the pause, and queue it to check again."""
+    """Record that a mail waits for the end of a pause, and queue it again."""
     now = ports.system.now()
     request = attempt.request
     known = ports.deliveries.find(request.tenant_id, request.message_id)
-    found = claim_state_of(known, attempt, ports) if known else ClaimState.FREE
-    if known and found not in (ClaimState.FREE, ClaimState.INTERRUPTED):
-        skip_message(found, known, attempt.mail, ports)
+    state = claim_state_of(known, attempt, ports) if known else ClaimState.FREE
+    if known and state not in (ClaimState.FREE, ClaimState.INTERRUPTED):
+        skip_message(state, known, attempt.mail, ports)
         return
     if known is None or known.paused_since is None:
         ports.requests.save(request.tenant_id, request.message_id, attempt.text)
-    row = _next_row(known, attempt, now, interrupted=found is ClaimState.INTERRUPTED)
+    row = _next_row(known, attempt, now, interrupted=state is ClaimState.INTERRUPTED)
     if request.expires_at is not None and request.expires_at <= now and row.uncertain_send is None:
         row = row.transition(
             DeliveryStatus.EXPIRED,
@@ -57,10 +59,10 @@ def requeue_paused(attempt: Attempt, pause: SendingPause, ports: SendingServices
         )
     else:
         wait = wait_while_paused(pause, request.expires_at, now, ports.system.jitter())
-        row = _put_off(row, known, now + wait, ports.system)
+        row = _delay(row, known, now + wait, ports.system)
     written = ports.deliveries.save(row) if known else ports.deliveries.add(row)
     if written is None:
-        # Another worker was faster; it may not have queued the mail yet.
+        # Another worker has written the row meanwhile, and may not have queued the mail yet.
         ports.outbox.put(attempt.mail.message, WAIT_FOR_OTHER)
         return
     if not known or row.history != known.history:
@@ -70,19 +72,21 @@ def requeue_paused(attempt: Attempt, pause: SendingPause, ports: SendingServices
 
 
 def _next_row(known: Delivery | None, attempt: Attempt, now: datetime, *, interrupted: bool) -> Delivery:
-    """Return the mail's next row.
+    """Return the row to write for the mail.
 
-    If its worker crashed while sending, the mail may have been sent.
+    `interrupted` says that a worker crashed while it was sending the mail, so the mail may have been sent.
     """
     if known is None:
         return replace(first_row(attempt.request, now), attempt=0, claimed_by=attempt.queue_id)
     row = next_row(known, attempt.request, now, attempt.unused_claims)
     row = replace(row, attempt=known.attempt, from_address=known.from_address, claimed_by=attempt.queue_id)
-    return replace(row, uncertain_send=known.with_uncertain_send(now).uncertain_send) if interrupted else row
+    if interrupted:
+        row = replace(row, uncertain_send=known.with_uncertain_send(now).uncertain_send)
+    return row
 
 
-def _put_off(row: Delivery, known: Delivery | None, until: datetime, system: System) -> Delivery:
-    """Delay the mail; a continuing pause adds nothing to its history."""
+def _delay(row: Delivery, known: Delivery | None, until: datetime, system: System) -> Delivery:
+    """Delay the mail; only the first delay of a pause is in its history."""
     now = system.now()
     status = DeliveryStatus.VERIFYING if row.uncertain_send else DeliveryStatus.DEFERRED
     problem = active_problem(TransientError("sending_paused"), system)

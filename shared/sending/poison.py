@@ -1,7 +1,8 @@
-"""Record a message that failed five times unexpectedly; retry its mail.
+"""Record the mail of a message whose processing failed five times.
 
-It waits for the operator like any mail that can't be sent, is released by the timer, and can be retried by an
-admin. A message that poisons repeatedly ends after a day.
+The host puts such a message into the poison queue. Its mail waits for the operator, like other mails that
+can't be sent: the timer releases it, and an admin can retry it. If the processing fails again and again, the
+mail ends after a day.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def record_poisoned(
     poison queue for seven days.
 
     Raises:
-        ConflictError: `still_under_way`, where a worker may be sending the mail for another message.
+        ConflictError: `still_under_way`: a worker may be sending the mail because of another message.
         TransientError: the row or the request could not be stored; the host redelivers the message.
     """
     key = message_key(text)
@@ -70,19 +71,19 @@ def _record_poisoned(text: bytes, queue_id: str, ports: SendingServices) -> None
     request = mail.request
     now = ports.system.now()
     known = ports.deliveries.find(request.tenant_id, request.message_id)
-    found = ClaimState.FREE
+    state = ClaimState.FREE
     if known is not None:
-        found = _claim_state(known, mail, queue_id, now)
-        if found in _NOT_TO_BE_SENT:
-            skip_message(found, known, mail, ports)
+        state = _claim_state(known, mail, queue_id, now)
+        if state in _NOT_TO_BE_SENT:
+            skip_message(state, known, mail, ports)
             return
-        if found is ClaimState.HELD:
-            # The host redelivers the message in ten minutes, and the claim ends soon after.
+        if state is ClaimState.HELD:
+            # The host redelivers the message in ten minutes, and the claim ends soon after that.
             raise ConflictError("still_under_way")
         if known.status in WAITING and known.fingerprint == request.fingerprint(known.fingerprint):
             return
     ports.requests.save(request.tenant_id, request.message_id, mail.text)
-    row = _poisoned(_row(known, mail, found, now), now)
+    row = _with_next_status(_current_row(known, mail, state, now), now)
     problem = active_problem(ConfigurationError("mail_poisoned"), ports.system)
     row = row.transition(row.status, now, problem=problem)
     write = ports.deliveries.add if known is None else ports.deliveries.save
@@ -98,9 +99,10 @@ def _record_poisoned(text: bytes, queue_id: str, ports: SendingServices) -> None
 
 
 def report_poison_queue(ports: SendingServices) -> None:
-    """Log messages stuck in the poison queue.
+    """Log how many messages are in the poison queue.
 
-    Its function takes each at once, so any that stay are stuck.
+    The function for this queue processes each message at once, so messages that remain there cannot be
+    processed.
     """
     try:
         length = ports.outbox.poison_length()
@@ -120,23 +122,25 @@ def _claim_state(known: Delivery, mail: QueuedMail, queue_id: str, now: datetime
     return evaluate_claim(known, fingerprint, queue_id, now, mail.unused_claims)
 
 
-def _row(known: Delivery | None, mail: QueuedMail, found: ClaimState, now: datetime) -> Delivery:
-    """Return the row; an unused claim makes no outcome uncertain."""
+def _current_row(known: Delivery | None, mail: QueuedMail, state: ClaimState, now: datetime) -> Delivery:
+    """Return the row on which the new status is based."""
     if known is None:
         return first_row(mail.request, now)
     if known.status is DeliveryStatus.INVALID or may_restart(known):
-        # An invalid or refused message came first, and this is the corrected one.
+        # The row is that of an invalid or refused message, and this message is the corrected one.
         return next_row(known, mail.request, now)
-    if found is ClaimState.INTERRUPTED:
+    if state is ClaimState.INTERRUPTED:
         return known.with_uncertain_send(now)
-    settled = known.uncertain_send is not None and known.uncertain_send.claim_id in mail.unused_claims
-    return replace(known, uncertain_send=None) if settled else known
+    if known.uncertain_send is not None and known.uncertain_send.claim_id in mail.unused_claims:
+        # Nothing was sent with this claim.
+        return replace(known, uncertain_send=None)
+    return known
 
 
-def _poisoned(row: Delivery, now: datetime) -> Delivery:
-    """Decide how the mail continues.
+def _with_next_status(row: Delivery, now: datetime) -> Delivery:
+    """Return the row with its next status: waiting, or final after a day.
 
-    Time without processing, as in an outage, does not count.
+    Time in which no mail was processed, as in an outage, does not count.
     """
     row = replace(row, paused_for=row.paused_for + row.overdue(now))
     if now - row.counted_since(now) < MAX_RETRY_AGE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
@@ -22,15 +23,18 @@ if TYPE_CHECKING:
     from shared.settings.sender import Sender
 
 
-#: Below Graph's limit whether that is 4 000 000 or 4 194 304 bytes, with room for the rest of the JSON.
+#: The most bytes of text and encoded files in one request. Graph's limit is 4 MB, which may mean 4,000,000 or
+#: 4,194,304 bytes; below either, this leaves room for the rest of the JSON.
 MAX_REQUEST_BYTES = 3_900_000
-#: An upload session is refused for less; one POST cannot carry more.
+#: From this size a file needs an upload session. Graph refuses a session for a smaller file, and one POST for
+#: a larger.
 LARGE_FILE_BYTES = 3_000_000
+#: Graph accepts no larger file in an upload session.
 LARGEST_FILE_BYTES = 150 * 1024 * 1024
-#: The most that Set-Mailbox accepts:
+#: The highest limit that an admin of Exchange can set, with Set-Mailbox:
 #: https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits
 MAX_EXCHANGE_MB = 150
-#: The unit of Exchange's limits.
+#: Exchange's limits count in this unit.
 _MEGABYTE = 1024 * 1024
 
 
@@ -59,6 +63,7 @@ def choose_route(message_bytes: int, files: Sequence[SizedFile], sender: Sender,
         return Route.ONE_REQUEST
     check_sizes(message_bytes, files)
     needed = _exchange_megabytes(encoded)
+    # Parameters of the problem, if the operator's setting is smaller than the mail.
     more: dict[str, Any] = {"needed": needed} if needed > limit_mb else {}
     if not sender.may_draft:
         size = message_bytes + sum(file.size for file in files)
@@ -73,7 +78,7 @@ def choose_route(message_bytes: int, files: Sequence[SizedFile], sender: Sender,
 
 
 def check_sizes(message_bytes: int, files: Sequence[SizedFile]) -> None:
-    """Refuse a mail that no permission or setting can make sendable.
+    """Refuse a mail that is too large with any permission and setting.
 
     Raises:
         RejectedError: `body_too_large`, `file_too_large`, `message_over_maximum`.
@@ -86,20 +91,21 @@ def check_sizes(message_bytes: int, files: Sequence[SizedFile]) -> None:
     encoded = message_bytes + sum(encoded_size(file.size) for file in files)
     needed = _exchange_megabytes(encoded)
     if needed > MAX_MESSAGE_LIMIT_MB:
-        what, most = _name_with_size(encoded), MAX_MESSAGE_LIMIT_MB
-        raise RejectedError("message_over_maximum", what=what, needed=needed, maximum=most)
+        what = _name_with_size(encoded)
+        raise RejectedError("message_over_maximum", what=what, needed=needed, maximum=MAX_MESSAGE_LIMIT_MB)
 
 
 def _exchange_megabytes(size: int) -> int:
-    return -(-size // _MEGABYTE)
+    """Return the size in Exchange's megabytes, rounded up."""
+    return math.ceil(size / _MEGABYTE)
 
 
 def _name_with_size(encoded: int) -> str:
-    """Name the mail with its size, in megabytes as Exchange counts them."""
+    """Write the start of a sentence about the mail, with its size."""
     return f"The mail, {encoded / _MEGABYTE:.1f} MB with its files encoded,"
 
 
-#: How many of the paths outside the folder are named.
+#: How many of the fields with a path outside the folder a problem names.
 _MAX_NAMED = 5
 
 
@@ -108,8 +114,8 @@ class PreparedMail:
     """What is sent to Microsoft 365.
 
     Attributes:
-        message: its JSON, without files and extended properties.
-        warnings: what its sender should correct; it is sent anyway.
+        message: the JSON of the mail, without files and extended properties.
+        warnings: what the sender should correct, although the mail is sent.
     """
 
     request: MailRequest
@@ -123,7 +129,7 @@ class PreparedMail:
         return add_properties(self.message, self.request, key)
 
     def content_hash(self) -> str:
-        """Return a hash of the content; a replaced text or file changes it."""
+        """Return a hash that differs if the text or a file was replaced."""
         text = hashlib.sha256(self.message).hexdigest()
         versions = (file.stored.version if file.stored else "" for file in self.files)
         parts = [self.request.fingerprint(), text, *versions]
@@ -138,9 +144,9 @@ def prepare(request: MailRequest, sender: Sender, ports: SendingServices) -> Pre
         RejectedError: a file is missing, or the mail is too large.
         ConfigurationError: `files_outside_folder`, `message_too_large`: the settings do not allow it.
     """
-    foreign = files_outside_folder(request, ports.allowed_tenants)
-    if foreign:
-        paths = ", ".join(field for field, _ in foreign[:_MAX_NAMED])
+    outside = files_outside_folder(request, ports.allowed_tenants)
+    if outside:
+        paths = ", ".join(field for field, _ in outside[:_MAX_NAMED])
         raise ConfigurationError(OUTSIDE_FOLDER, folder=f"{request.tenant_id}/", fields=paths)
     files = size_files(request.attachments, ports.files)
     body = read_body(request.body, ports.files)
@@ -150,12 +156,11 @@ def prepare(request: MailRequest, sender: Sender, ports: SendingServices) -> Pre
 
 
 def files_outside_folder(request: MailRequest, allowed_tenants: frozenset[str]) -> list[tuple[str, str]]:
-    """Return the fields with a path outside the tenant's folder.
+    """Return the fields with a path outside the tenant's folder, and the path.
 
-    It applies where several tenants are served.
-
-    This keeps tenants that share an installation from sending each other's files by mistake. It is no
-    protection against an attack: anybody who may write to the queue may use any served tenant's id.
+    Files must be in the tenant's folder only if several tenants are served. This keeps tenants that share an
+    installation from sending each other's files by mistake. It does not protect against an attack, because
+    anybody who may write to the queue may use the id of any served tenant.
     """
     if len(allowed_tenants) <= 1:
         return []

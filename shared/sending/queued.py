@@ -1,11 +1,11 @@
-"""Find the mail of a queued message, in the message or in storage."""
+"""Find the mail of a queue message, in the message or in storage."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING
 
-from shared.deliveries.requeue import REQUEUE_MARK, StoredMailRef, parse_requeue_message
+from shared.deliveries.requeue import StoredMailRef, parse_requeue_message
 from shared.errors import ConfigurationError, InvalidInputError
 from shared.mail.decode import decode_message
 from shared.mail.message import MailRequest, parse_mail_request
@@ -31,12 +31,13 @@ if TYPE_CHECKING:
 def find_mail(raw: bytes, queue_id: str, ports: SendingServices) -> QueuedMail | None:
     """Return the mail of a message to process now, or None.
 
-    None: the message was queued again until its slot, it recorded an acceptance, or its mail cannot be read
-    and the row says why.
+    The result is None if the message needs no more work: it was queued again until its slot, it reported that
+    a mail was accepted and this is recorded now, or the mail cannot be read and its row says why.
 
     Raises:
-        NotRecordedError, TransientError, ConfigurationError: storage does not respond, another installation
-            owns the tenant, or another version of the app wrote what this one can't read.
+        NotRecordedError, TransientError: storage does not respond.
+        ConfigurationError: the tenant belongs to another installation, or another version of the app wrote
+            the message or row and this version cannot read it.
     """
     text = raw
     try:
@@ -65,7 +66,7 @@ def decode_if_possible(raw: bytes) -> bytes:
 
 
 def message_key(raw: bytes) -> str:
-    """Return a message's key, by content as the poison queue changes the id."""
+    """Return a key for a message, which is the same in the poison queue."""
     return hashlib.sha256(decode_if_possible(raw)).hexdigest()
 
 
@@ -77,8 +78,7 @@ def parse_queued(text: bytes) -> MailRequest | StoredMailRef | AcceptedMail | Re
     """
     if text.startswith(UNRECORDED_MARKS):
         return parse_unrecorded(text)
-    ref = parse_requeue_message(text) if text.startswith(REQUEUE_MARK) else None
-    return ref or parse_mail_request(text)
+    return parse_requeue_message(text) or parse_mail_request(text)
 
 
 def _repeated(mail: RepeatedMail) -> QueuedMail:
@@ -86,7 +86,7 @@ def _repeated(mail: RepeatedMail) -> QueuedMail:
     try:
         request = parse_mail_request(text)
     except InvalidInputError as error:
-        # The app queues such a message only for a mail that it has read: another version did.
+        # The app queues such a message only for a mail that it could read, so another version has queued it.
         raise ConfigurationError("request_of_other_version") from error
     unused = frozenset(mail.unused_claims)
     message = write_repeated(mail)
@@ -98,9 +98,9 @@ def _stored_mail(
 ) -> QueuedMail | None:
     """Return the mail whose request is stored."""
     ref, unused = _reference(found)
-    early = ports.throttle.remaining_wait(ref)
-    if early is not None:
-        ports.outbox.put(message, visible_after(early))
+    wait = ports.throttle.remaining_wait(ref)
+    if wait is not None:
+        ports.outbox.put(message, visible_after(wait))
         return None
     text = ports.requests.load(ref.tenant_id, ref.message_id)
     if text is None:
@@ -115,7 +115,7 @@ def _stored_mail(
 
 
 def _reference(found: StoredMailRef | RepeatedMail) -> tuple[StoredMailRef, frozenset[str]]:
-    """Return which request is stored, and unused claims of the mail."""
+    """Return the reference to the stored request, and unused claims."""
     if isinstance(found, StoredMailRef):
         return found, frozenset()
     ref = StoredMailRef(tenant_id=found.tenant_id, message_id=found.message_id)

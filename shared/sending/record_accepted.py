@@ -39,14 +39,15 @@ def record_accepted(attempt: Attempt, request_id: str | None, ports: SendingServ
     if persist(lambda: ports.deliveries.save(row), ports.system):
         log_accepted(row)
     else:
-        persist(lambda: _accept_over(row, request_id, ports), ports.system)
+        persist(lambda: _overwrite_as_accepted(row, request_id, ports), ports.system)
     if attempt.has_earlier_attempts:
-        _forget(ports.requests, row)
+        _remove_text(ports.requests, row)
     if attempt.may_have_draft and attempt.has_earlier_attempts:
-        _finish(attempt.draft_state(ports), row)
+        _finish_draft(attempt.draft_state(ports), row)
     elif attempt.may_have_draft:
-        _forget(ports.drafts, row)
-    # Without a request id an earlier attempt had sent it, which says nothing of the sender now.
+        _remove_text(ports.drafts, row)
+    # Without a request id, an earlier attempt has sent the mail, which does not show whether Microsoft 365
+    # accepts the sender now.
     if attempt.mailbox and attempt.mailbox.sender.has_refusal and request_id is not None:
         release_after_acceptance(attempt.mailbox.sender, ports)
 
@@ -61,21 +62,21 @@ def record_accepted_mail(mail: AcceptedMail, ports: SendingServices) -> None:
     row = Delivery(
         mail.tenant_id, mail.message_id, DeliveryStatus.ACCEPTED, at, at, at, from_address=mail.from_address
     )
-    persist(lambda: _accept_over(row, mail.request_id, ports), ports.system)
-    _forget(ports.requests, row)
-    _finish(DraftState(mail.tenant_id, mail.message_id, ports), row)
+    persist(lambda: _overwrite_as_accepted(row, mail.request_id, ports), ports.system)
+    _remove_text(ports.requests, row)
+    _finish_draft(DraftState(mail.tenant_id, mail.message_id, ports), row)
 
 
-def _accept_over(row: Delivery, request_id: str | None, ports: SendingServices) -> None:
-    """Write that a mail was accepted, even over another worker's outcome.
+def _overwrite_as_accepted(row: Delivery, request_id: str | None, ports: SendingServices) -> None:
+    """Write that a mail was accepted, even over the outcome of another worker.
 
-    That worker did not know.
+    The other worker did not know that the mail was accepted.
     """
     known = ports.deliveries.find(row.tenant_id, row.message_id)
     if known is None or known.status is DeliveryStatus.ACCEPTED:
         return
     if known.status is DeliveryStatus.OTHER_VERSION:
-        # A version that can read the row records it from the queue; repeating the write here is harmless.
+        # The message is queued again, until a version of the app that can read the row receives it.
         raise ConfigurationError("written_by_other_version")
     accepted = known.transition(
         DeliveryStatus.ACCEPTED,
@@ -86,7 +87,7 @@ def _accept_over(row: Delivery, request_id: str | None, ports: SendingServices) 
         fields=(),
     )
     if ports.deliveries.save(accepted) is None:
-        # Another worker was faster once more.
+        # Another worker has written the row meanwhile, so this is tried again.
         raise TransientError("storage_unavailable", service="tables")
     log_accepted(accepted)
 
@@ -102,16 +103,16 @@ def log_accepted(row: Delivery) -> None:
     )
 
 
-def _forget(texts: TextStore, row: Delivery) -> None:
-    _tidy_up(lambda: texts.remove(row.tenant_id, row.message_id), row)
+def _remove_text(texts: TextStore, row: Delivery) -> None:
+    _try_to_remove(lambda: texts.remove(row.tenant_id, row.message_id), row)
 
 
-def _finish(draft_state: DraftState, row: Delivery) -> None:
-    _tidy_up(draft_state.finish, row)
+def _finish_draft(draft_state: DraftState, row: Delivery) -> None:
+    _try_to_remove(draft_state.finish, row)
 
 
-def _tidy_up(remove: Callable[[], None], row: Delivery) -> None:
-    """Remove data that is not needed any more; the timers repeat failures."""
+def _try_to_remove(remove: Callable[[], None], row: Delivery) -> None:
+    """Remove data; if that fails, the timers remove it later."""
     try:
         remove()
     except ProblemError as error:

@@ -1,7 +1,7 @@
 """Record why a mail was not sent, in an order that survives a crash.
 
-The request is stored first, then the row that refers to it, then the queue message for the next attempt; only
-then is this message completed.
+First the request is stored, then the row that refers to it, then the queue message for the next attempt. The
+current message is completed only after that.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from shared.settings.sender import Sender
 
 _AT_MICROSOFT365 = DeliveryStatus.WAITING_FOR_MICROSOFT365
-#: The longest time for which a storage queue hides a message.
+#: The longest delay of a message in a storage queue.
 _MAX_DELAY = timedelta(days=7)
-#: More domains than that do not help.
+#: How many domains a problem names. More of them do not help the reader.
 _MAX_DOMAINS = 10
 _OUTCOME_UNCERTAIN = frozenset({DeliveryStatus.UNKNOWN, DeliveryStatus.VERIFYING})
 
@@ -81,12 +81,12 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: SendingServices
         fields=error.fields if isinstance(error, InvalidInputError) else (),
     )
     if decision.status is _AT_MICROSOFT365:
-        _wake_at_expiry(attempt, context.now, ports)
+        _queue_at_expiry(attempt, context.now, ports)
     write_outcome(row, ports, attempt.claim_id)
     if maybe_accepted:
         log_possible_duplicate(row)
     if decision.next_attempt_at is not None:
-        # A look-up of the mail happens at its time, and not before.
+        # A worker that receives the message early waits for the slot, but not for the time of a look-up.
         wait = max(decision.next_attempt_at - context.now, timedelta(0))
         early = slot is not None and context.first_check is None
         ports.outbox.put(next_attempt_message(row), visible_after(wait) if early else wait)
@@ -97,8 +97,8 @@ def record_failure(attempt: Attempt, error: ProblemError, ports: SendingServices
 def _context_of(attempt: Attempt, error: ProblemError, ports: SendingServices) -> AttemptContext:
     """Return what the retry decision depends on.
 
-    An unknown outcome makes the send uncertain. So does a refusal after which the mail may have been
-    sent, if it is retried and can be looked up before.
+    The send is uncertain after an error that leaves the outcome unknown. It is also uncertain if Graph
+    refused the mail but may have sent it, and the mail can be looked up before it is retried.
     """
     now = ports.system.now()
     refused = _is_refusal(attempt, error)
@@ -106,6 +106,9 @@ def _context_of(attempt: Attempt, error: ProblemError, ports: SendingServices) -
     may_look_up = attempt.may_look_up(
         refused=refused or (uncertain_send is not None and uncertain_send.refused)
     )
+    first_check = None
+    if refused and may_look_up:
+        first_check = RECONCILE_WINDOW if attempt.sent_as_draft else FIRST_CHECK
     is_uncertain = isinstance(error, OutcomeUnknownError) or (refused and may_look_up)
     if is_uncertain and uncertain_send is None:
         uncertain_send = _uncertain_send(attempt.mailbox, now, refused=refused)
@@ -118,17 +121,16 @@ def _context_of(attempt: Attempt, error: ProblemError, ports: SendingServices) -
         ports.system.jitter(),
         uncertain_since=uncertain_send.since if uncertain_send else None,
         may_look_up=may_look_up,
-        first_check=(RECONCILE_WINDOW if attempt.sent_as_draft else FIRST_CHECK)
-        if refused and may_look_up
-        else None,
-        # Read only when needed: a mail is stored even while every setting but storage's is wrong.
+        first_check=first_check,
+        # The setting is read only if it is needed, so that a mail is stored even while other settings are
+        # invalid.
         resends=isinstance(error, OutcomeUnknownError) and ports.resends_unknown,
         refusals=count_refusals(error, attempt.delivery, now),
     )
 
 
 def _is_refusal(attempt: Attempt, error: ProblemError) -> bool:
-    """Return whether with this error Graph may have sent the refused mail."""
+    """Return whether Graph refused the mail, but may have sent it."""
     return attempt.mailbox is not None and attempt.mailbox.refusal is error
 
 
@@ -139,9 +141,9 @@ def _uncertain_send(mailbox: Mailbox | None, now: datetime, *, refused: bool) ->
 
 
 def _name_recipient(error: ProblemError, request: MailRequest) -> ProblemError:
-    """Add the refused address, or its possible domains, to a refusal.
+    """Add the refused addresses, or the possible domains, to a refusal.
 
-    Only addresses of the mail itself are named, whatever else Exchange wrote.
+    Exchange's text can have any addresses, so only recipients of the mail are named.
     """
     if not isinstance(error, RefusedRecipientError):
         return error
@@ -156,10 +158,10 @@ def _name_recipient(error: ProblemError, request: MailRequest) -> ProblemError:
     return error.with_params(domains=", ".join(domains[:_MAX_DOMAINS]) + more)
 
 
-def _wake_at_expiry(attempt: Attempt, now: datetime, ports: SendingServices) -> None:
-    """Process a waiting mail when its time is over, which ends its wait.
+def _queue_at_expiry(attempt: Attempt, now: datetime, ports: SendingServices) -> None:
+    """Queue a message for a waiting mail at its `expiresAt`, which ends it.
 
-    It has no `requeued_for`, so it is not dropped as outdated.
+    The message has no `requeued_for`, so it is processed even if the mail has another attempt by then.
     """
     expires_at = attempt.request.expires_at
     if expires_at is not None:
@@ -169,7 +171,7 @@ def _wake_at_expiry(attempt: Attempt, now: datetime, ports: SendingServices) -> 
 
 
 def _slot_of_retry(attempt: Attempt, error: ProblemError, ports: SendingServices) -> Slot | None:
-    """Take a slot for the retry of a mail that Graph refused for its rate."""
+    """Reserve a slot for a mail that was refused for the mailbox's rate."""
     if attempt.mailbox is None or not isinstance(error, ThrottledError):
         return None
     try:
@@ -181,7 +183,7 @@ def _slot_of_retry(attempt: Attempt, error: ProblemError, ports: SendingServices
 
 
 def _record_in_settings(sender: Sender, error: ProblemError, ports: SendingServices) -> None:
-    """Record in the settings a problem that concerns every mail."""
+    """Record a problem that concerns every mail of the tenant."""
     try:
         recorded = ports.settings.load(sender.tenant_id).problem
         if recorded is None or recorded.code != error.code:
@@ -195,9 +197,9 @@ def _record_in_settings(sender: Sender, error: ProblemError, ports: SendingServi
 def _reason(
     attempt: Attempt, error: ProblemError, decision: RetryDecision, context: AttemptContext
 ) -> ProblemError:
-    """Return the problem of the outcome, and where to look for the mail.
+    """Return the problem to record for the outcome.
 
-    The outcome's problem takes precedence over the last error.
+    For an unknown outcome or an expired mail this is not the last error.
     """
     if decision.status in _OUTCOME_UNCERTAIN or isinstance(error, OutcomeUnknownError):
         return OutcomeUnknownError(
@@ -209,10 +211,12 @@ def _reason(
 
 
 def _where_to_search(attempt: Attempt) -> dict[str, str]:
-    """Name the mailbox that has the copy.
+    """Return the parameters that name the mailbox in which to look for a copy.
 
-    A draft leaves one even if the mail wants none.
+    A draft leaves a copy even if the scheduler wanted none.
     """
     if not attempt.request.save_to_sent_items and not attempt.may_have_draft:
         return {"no_copy": "yes"}
-    return {"copy_in": attempt.mailbox.sender.mailbox_address} if attempt.mailbox else {}
+    if attempt.mailbox is None:
+        return {}
+    return {"copy_in": attempt.mailbox.sender.mailbox_address}

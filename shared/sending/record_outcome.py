@@ -31,16 +31,16 @@ _PAUSED = (Event.MAIL_PAUSED, logging.INFO)
 
 
 def write_outcome(row: Delivery, ports: SendingServices, claim_id: str | None = None) -> None:
-    """Write the outcome over the claim.
+    """Write the outcome into the row that this worker has claimed.
 
-    If the claim was lost, another worker reports the outcome.
+    If another worker has claimed the mail since, that worker records the outcome.
 
     Raises:
         NotRecordedError: storage does not respond.
     """
     written = persist(lambda: ports.deliveries.save(row), ports.system)
     if written is None and claim_id is not None:
-        # An earlier write of this worker may have been carried out without a response.
+        # The row may have changed by an earlier write of this worker to which the response was lost.
         known = ports.deliveries.find(row.tenant_id, row.message_id)
         if known is not None and known.own_claim == claim_id:
             mine = replace(row, etag=known.etag, stored_status=known.stored_status)
@@ -52,7 +52,7 @@ def write_outcome(row: Delivery, ports: SendingServices, claim_id: str | None = 
 
 
 def log_outcome(row: Delivery, **params: str) -> None:
-    """Log the current state of a row, and parameters of its problem.
+    """Log the status of a row, and parameters of its problem.
 
     Acceptance is logged by `record_accepted.py`.
     """
@@ -73,9 +73,10 @@ def log_outcome(row: Delivery, **params: str) -> None:
 
 
 def _seconds_to_slot(row: Delivery) -> int | None:
-    """Return how long the mail waits for its slot; an alert ignores it.
+    """Return how long the mail waits for its slot; None if it does not.
 
-    While the pace is learned, a refused mail has no slot yet: it waits for the end of the pause.
+    The alert about delayed mails ignores mails that wait for their slot. While the app learns the pace of a
+    mailbox, a refused mail has no slot, and waits until the end of the pause.
     """
     waits = row.slot is not None or (row.problem is not None and row.problem.code in THROTTLED_CODES)
     if row.status is not DeliveryStatus.DEFERRED or not waits or row.next_attempt_at is None:

@@ -1,4 +1,4 @@
-"""Record what a mail's sender should correct, though the mail is sent."""
+"""Record warnings: what to correct in a mail that is sent anyway."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def log_possible_duplicate(row: Delivery) -> None:
-    """Log that a mail is retried though Graph may have sent it."""
+    """Log that a mail is sent again, although Graph may have sent it."""
     log_mail_event(
         Event.MAIL_WARNING,
         row,
@@ -31,7 +31,7 @@ def log_possible_duplicate(row: Delivery) -> None:
 def record_warnings(attempt: Attempt, found: tuple[MailWarning, ...], ports: SendingServices) -> None:
     """Set the warnings of the row to what was found in the mail.
 
-    One that the row has already keeps its time. The row is written later.
+    A warning that the row has already keeps its time. The caller writes the row later.
     """
     known = {warning.code: warning for warning in attempt.delivery.warnings}
     new = {
@@ -39,7 +39,7 @@ def record_warnings(attempt: Attempt, found: tuple[MailWarning, ...], ports: Sen
         for each in found
         if each.code not in known
     }
-    # That warning is not a property of the mail, and is kept.
+    # This warning is about an earlier attempt, not about the content of the mail, so it is kept.
     before = tuple(warning for warning in attempt.delivery.warnings if warning.code == MAYBE_ACCEPTED)
     warnings = (*((known | new)[each.code] for each in found), *before)
     if warnings != attempt.delivery.warnings:

@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from shared.settings.tenant import TenantSettings
 
 _WAITING = DeliveryStatus.WAITING_FOR_MICROSOFT365
-#: The oldest waiting mails, of which one is retried.
+#: How many of the waiting mails, the oldest ones, are considered as the probe.
 _MAX_CANDIDATES = 500
 
 
 def sender_is_refused(attempt: Attempt, error: ProblemError, ports: SendingServices) -> bool:
-    """Record a refusal of the sender; say whether it is confirmed.
+    """Record a refusal of the sender; return whether it is confirmed.
 
-    If storing fails, it is stored when Graph refuses again.
+    If the refusal can't be stored, the next one is stored instead.
     """
     if not isinstance(error, SenderRefusedError):
         return False
     if attempt.mailbox is None:
-        # The settings said so already, and Graph was not called.
+        # Graph was not called, because a confirmed refusal is in the settings already.
         return True
     sender = attempt.mailbox.sender
     try:
@@ -75,7 +75,10 @@ def _mailbox_id(settings: TenantSettings) -> str | None:
 
 
 def release_after_acceptance(sender: Sender, ports: SendingServices) -> None:
-    """Release waiting mail after an accepted one; the timer repeats failures."""
+    """Release waiting mail after a mail was accepted.
+
+    If this fails, the timer releases the mail.
+    """
     if not record_sender_accepted(ports.settings, sender.tenant_id, sender.consent.version):
         return
     try:
@@ -85,9 +88,9 @@ def release_after_acceptance(sender: Sender, ports: SendingServices) -> None:
 
 
 def probe_sender(settings: TenantSettings, ports: SendingServices) -> None:
-    """Retry one waiting mail if it is due.
+    """Release one waiting mail as the probe, if a probe is due.
 
-    It is the oldest of those with the fewest attempts.
+    This is the oldest mail of those with the fewest attempts.
     """
     now = ports.system.now()
     if not is_probe_due(settings, now):

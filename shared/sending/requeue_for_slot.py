@@ -1,6 +1,6 @@
 """Put a mail back into the queue until its slot.
 
-This does not count as an attempt. A new mail is not claimed for it: its row is written once, with its slot.
+This does not count as an attempt. A new mail is not claimed for this: its row is written once, with its slot.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from shared.sending.errors import LaterSlotError
     from shared.sending.ports import SendingServices
 
-#: A mail whose deadline is this close after its slot is processed each time that it becomes visible.
+#: If the deadline of a mail is this close after its slot, the queue message has no slot, so that the mail is
+#: processed each time that the message becomes visible.
 _NEAR_END = timedelta(minutes=10)
 
 
@@ -70,5 +71,5 @@ def requeue_for_slot(attempt: Attempt, later: LaterSlotError, ports: SendingServ
         slot = later.slot if in_line and end - again > _NEAR_END else None
         ports.outbox.put(next_attempt_message(row, slot), visible_after(wait))
     else:
-        # After the last attempt there is no slot to wait for in a worker.
+        # This is the last attempt before the deadline, and its time is not that of a slot.
         ports.outbox.put(next_attempt_message(row), wait)

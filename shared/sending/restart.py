@@ -1,4 +1,4 @@
-"""Decide which final mails restart when they are queued again. Pure."""
+"""Decide which mails start again when they are queued again. Pure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from shared.deliveries.status import DeliveryStatus
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
 
-#: Statuses of such a mail; one that waits for a setting can be corrected as well.
+#: Statuses of a mail with a problem that its sender may be able to correct.
 _CORRECTABLE_STATUSES = frozenset({DeliveryStatus.REJECTED, DeliveryStatus.WAITING_FOR_OPERATOR})
-#: Rejections that the sender of the mail can correct: nothing was sent.
+#: Problems that the sender of the mail can correct, and because of which nothing was sent.
 CORRECTABLE = frozenset(
     {
         "attachment_archived",
@@ -31,9 +31,9 @@ CORRECTABLE = frozenset(
 
 
 def may_restart(known: Delivery) -> bool:
-    """Return whether a final mail restarts when queued again.
+    """Return whether a mail starts again when it is queued again.
 
-    That is possible with other content too.
+    The queued mail may have other content.
     """
     if known.uncertain_send is not None:
         return False

@@ -1,7 +1,7 @@
-"""Retry writes to storage, and keep in memory what was not written.
+"""Retry writes to storage, and keep in memory what could not be written.
 
-All threads use the memory. After a restart of the process, only the row in storage counts. A message is
-identified by its content, because it gets another id when the host moves it to the poison queue.
+All threads of a process use the same memory, and a restart of the process clears it. A message is identified
+by its content, because it gets another id when the host moves it to the poison queue.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
     from shared.system import System
 
-#: How long a write is repeated, or less if the time limit of the invocation is earlier.
+#: How long a write is repeated, unless the time limit of the invocation ends before.
 RETRY_DURATION = timedelta(minutes=1)
 _FIRST_WAIT = 1.0
 _MAX_WAIT = 15.0
-#: The oldest messages are dropped first. Each has at most 64 KiB.
+#: How many messages are kept in memory, each of at most 64 KiB. The oldest are dropped first.
 _MAX_KEPT = 200
 
 
 class NotRecordedError(Exception):
-    """Storage failed to record something.
+    """A write to storage failed, or its response was lost.
 
-    The write may have been carried out.
+    In the second case the write was carried out.
     """
 
     def __init__(self, problem: ProblemError) -> None:
@@ -57,19 +57,19 @@ def persist[Answer](write: Callable[[], Answer], system: System) -> Answer:
         except ConfigurationError as error:
             raise NotRecordedError(error) from error
         except TransientError as error:
-            if system.steady() + timedelta(seconds=wait) >= until or not _allows(wait):
+            if system.steady() + timedelta(seconds=wait) >= until or not _is_within_time_limit(wait):
                 raise NotRecordedError(error) from error
         system.sleep(wait)
         wait = min(2 * wait, _MAX_WAIT)
 
 
-def _allows(wait: float) -> bool:
+def _is_within_time_limit(wait: float) -> bool:
     """Return whether the time limit allows such a wait."""
     try:
-        left = seconds_left()
+        remaining = seconds_left()
     except TransientError:
         return False
-    return left is None or wait < left
+    return remaining is None or wait < remaining
 
 
 class ClaimMemory:
@@ -93,12 +93,12 @@ class ClaimMemory:
                 self._active.discard(claim_id)
 
     def holds(self, claim_id: str | None) -> bool:
-        """Return whether a thread of this process works on the mail's claim."""
+        """Return whether a thread of this process works with this claim."""
         with self._lock:
             return claim_id in self._active
 
     def save(self, key: str, text: bytes) -> None:
-        """Store which text replaces a message when it is redelivered."""
+        """Store the text that replaces a message when it is redelivered."""
         with self._lock:
             self._messages.pop(key, None)
             while len(self._messages) >= _MAX_KEPT:
@@ -114,9 +114,10 @@ class ClaimMemory:
         return bool(self._unqueued)
 
     def take_unqueued(self) -> dict[str, bytes]:
-        """Return unqueued messages by key, to one thread only; they stay stored.
+        """Return the texts that could not be queued, by key, to one thread only.
 
-        Another process may receive the queue message, and does not know its replacement.
+        They stay stored, because the original message may be redelivered to this process. If another process
+        receives it, that process does not know the text that replaces it, so the text has to be queued.
         """
         with self._lock:
             taken = {key: self._messages[key] for key in self._unqueued}
@@ -124,7 +125,7 @@ class ClaimMemory:
             return taken
 
     def leave_unqueued(self, key: str) -> None:
-        """Return a message that could not be queued to the unqueued ones."""
+        """Record again that a message could not be queued."""
         with self._lock:
             if key in self._messages:
                 self._unqueued.add(key)
@@ -135,9 +136,9 @@ class ClaimMemory:
             return self._messages.get(key, text)
 
     def forget(self, key: str, text: bytes) -> None:
-        """Delete a completed message if it had this text.
+        """Delete the text of a completed message.
 
-        Another thread's newer text is kept.
+        If another thread has stored a newer text, that text is kept.
         """
         with self._lock:
             if self._messages.get(key) == text:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, ports: SendingServices) -> None:
     """Record an invalid message under its own ids, if it has any.
 
-    It replaces an earlier one with the same ids. If a mail has them, it shows this as a conflict.
+    The record replaces that of an earlier invalid message with the same ids. If a mail has these ids, the
+    invalid message is recorded as a conflict of that mail.
 
     Raises:
         NotRecordedError, TransientError: storage does not respond.
@@ -68,12 +69,12 @@ def record_unreadable(text: bytes, queue_id: str, error: InvalidInputError, port
         row = _replacing(known, row)
         if persist(lambda: ports.deliveries.save(row), ports.system) is None:
             raise TransientError("storage_unavailable", service="tables")
-    # What was found instead of a mail, by kind, size and hash; never the message's own text.
+    # The parameters describe the message by kind, size and hash, and contain nothing of its text.
     log_outcome(row, **error.params)
 
 
 def _replacing(known: Delivery, row: Delivery) -> Delivery:
-    """Replace earlier mistakes of an id by the latest ones."""
+    """Return the row with what an earlier row of the same id has to keep."""
     replacing = replace(
         row,
         queued_at=known.queued_at,
@@ -90,7 +91,7 @@ def _replacing(known: Delivery, row: Delivery) -> Delivery:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """The usable ids of an invalid message; None where there is none."""
+    """The usable ids of an invalid message; None for one that is not usable."""
 
     tenant_id: str | None = None
     message_id: str | None = None

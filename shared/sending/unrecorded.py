@@ -1,8 +1,8 @@
 """Put a message back into the queue with what storage could not record.
 
-The message waits with a growing delay and without an expiry, so that an outage of any length loses nothing.
-An older version of the app reads mails and requeue messages; it treats the two messages of this module as
-invalid, and sends nothing.
+The message waits with a growing delay and without an expiry, so that nothing is lost in an outage of any
+length. An older version of the app does not know the two messages of this module. It treats them as invalid,
+and so sends nothing twice.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ MAX_WAIT = timedelta(minutes=10)
 _MAX_UNUSED = 300
 _ACCEPTED_MARK = b'{"accepted":'
 _REPEATED_MARK = b'{"repeated":'
-#: How these messages begin.
+#: The first bytes of these messages.
 UNRECORDED_MARKS = (_ACCEPTED_MARK, _REPEATED_MARK)
 
 
 class _Message(Contract):
-    """Members that another version of the app adds are ignored."""
+    """A shape that ignores members that another version of the app adds."""
 
     model_config = ConfigDict(extra="ignore")
 
 
 class AcceptedMail(_Message):
-    """A mail that Exchange accepted and whose row does not say so."""
+    """A mail that Exchange accepted, although its row does not say so yet."""
 
     tenant_id: TenantId
     message_id: MessageId
@@ -51,16 +51,18 @@ class AcceptedMail(_Message):
 
 
 class Accepted(_Message):
-    """The message in `mail-outbox`."""
+    """The queue message that a mail was accepted."""
 
     accepted: AcceptedMail
 
 
 class RepeatedMail(_Message):
-    """A mail whose claims sent nothing, or were refused.
+    """A mail whose row may have claims with which nothing was sent.
 
-    `mail` is None in messages of an earlier version, which stored the request of a long one.
-    `maybe_accepted`: it may have been sent with one of them, and can't be looked up.
+    Attributes:
+        unused_claims: the ids of these claims. Graph refused the mail, or was not called.
+        mail: the mail; None in messages of an earlier version, which stored a long mail separately.
+        maybe_accepted: Graph may have sent the mail although it refused it, and the mail can't be looked up.
     """
 
     tenant_id: TenantId
@@ -71,7 +73,7 @@ class RepeatedMail(_Message):
 
 
 class Repeated(_Message):
-    """The message in `mail-outbox`."""
+    """The queue message for another attempt of a mail with unused claims."""
 
     repeated: RepeatedMail
 
@@ -102,9 +104,9 @@ def accepted_message(row: Delivery) -> bytes:
 def repeated_message(
     row: Delivery, text: bytes, unused_claims: frozenset[str], *, maybe_accepted: bool = False
 ) -> bytes:
-    """Write the message to retry a mail, with its unused claims.
+    """Write the message for another attempt of a mail with unused claims.
 
-    Even with the longest mail, it holds as many claims as two days of an outage leave behind.
+    The message has room for the longest mail and as many claims as there are in an outage of two days.
     """
     mail = RepeatedMail(
         tenant_id=row.tenant_id,
@@ -119,12 +121,13 @@ def repeated_message(
 def queue_again(
     text: bytes, key: str, waited: timedelta | None, problem: ProblemError, ports: SendingServices
 ) -> None:
-    """Put a message back with twice its last delay.
+    """Put a message back into the queue, with twice its last delay.
 
-    `key` is that of the received message.
+    `key` identifies the received message.
 
     Raises:
-        ProblemError: the queue is not available either; the redelivered message is replaced by this text.
+        ProblemError: the queue is not available either. This process then uses `text` in place of the
+            received message when that is redelivered.
     """
     wait = min(max(2 * (waited or timedelta(0)), MIN_WAIT), MAX_WAIT)
     delay = wait * (1 + ports.system.jitter() / 2)
@@ -147,13 +150,14 @@ def queue_again(
 
 
 def queue_unqueued(ports: SendingServices) -> None:
-    """Queue the messages in memory, as the queue is available again.
+    """Queue the texts in memory, because the queue is available again.
 
-    Their original messages may reach another process, which corrects its outcome by what is queued here.
+    The original messages may be redelivered to another process, which does not know these texts and may
+    record a wrong outcome. The texts that are queued here correct it.
     """
     for key, text in ports.claims.take_unqueued().items():
         if not text.startswith(UNRECORDED_MARKS):
-            # The queue message says the same.
+            # Such a text is the same as the original message, which is redelivered.
             continue
         try:
             ports.outbox.put(text, MIN_WAIT)
@@ -163,12 +167,12 @@ def queue_unqueued(ports: SendingServices) -> None:
 
 
 def write_mail(repeated: RepeatedMail) -> bytes:
-    """Return the mail of such a message as JSON."""
+    """Write the mail of a message for another attempt as JSON."""
     return json.dumps(repeated.mail, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def write_repeated(mail: RepeatedMail) -> bytes:
-    """Write such a message again."""
+    """Write a message for another attempt."""
     return _write(Repeated(repeated=mail))
 
 

@@ -1,6 +1,6 @@
 """Record a mail whose stored request is missing or unreadable.
 
-Unreadable means that another version of the app wrote it.
+A request is unreadable if another version of the app wrote it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def record_lost(mail: StoredMailRef, queue_id: str, unused: frozenset[str], ports: SendingServices) -> None:
     """Record that the stored request of a retried mail is missing.
 
-    `unused`: claims of it that sent nothing.
+    `unused` are claims of the mail with which nothing was sent.
     """
     known = _unfinished(mail, queue_id, unused, ports)
     if known is None:
@@ -45,11 +45,10 @@ def record_unreadable_request(
     error: InvalidInputError,
     ports: SendingServices,
 ) -> None:
-    """Record that a mail waits, as its stored request can't be read.
+    """Record that a mail waits, because its stored request can't be read.
 
-    Another version of the app stored it.
-
-    The request is not changed, and the timer releases the mail like any that waits for the operator.
+    Another version of the app has stored the request, which is not changed. The timer releases the mail like
+    other mails that wait for the operator.
     """
     known = _unfinished(mail, queue_id, unused, ports)
     if known is None:
@@ -66,9 +65,9 @@ def record_unreadable_request(
 def _unfinished(
     mail: StoredMailRef, queue_id: str, unused: frozenset[str], ports: SendingServices
 ) -> Delivery | None:
-    """Return the row; its outcome is uncertain if the mail may be sent.
+    """Return the row of the mail, or None if nothing is to be done.
 
-    None if nothing is to be done.
+    If the mail may have been sent, the row has an uncertain send.
     """
     now = ports.system.now()
     known = ports.deliveries.find(mail.tenant_id, mail.message_id)
@@ -79,7 +78,7 @@ def _unfinished(
     if known.own_claim in unused:
         return known
     if known.held_by_another(queue_id, now):
-        # Its worker has the request, or is a host of the other version, and may be sending it.
+        # A worker has claimed the mail and may be sending it. So it had the request, or can read it.
         ports.outbox.put(requeue_message(mail.tenant_id, mail.message_id, mail.requeued_for), CLAIM_DURATION)
         return None
     return known.with_uncertain_send(now) if known.may_have_been_sent else known

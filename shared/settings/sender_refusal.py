@@ -5,8 +5,8 @@ Microsoft 365 can refuse the mailbox of the sender, or the permission to send fr
 1. The first refusal is recorded, and nothing else changes, because Graph may be wrong.
 2. If Graph refuses the same or another mail five minutes later or more, the refusal is confirmed: the status
    becomes `sender_refused`, and all mail of the tenant waits.
-3. One of the waiting mails is tried as a probe, every ten minutes, later every hour. The settings name this
-mail. 4. When a mail is accepted, the refusal is deleted, and the waiting mails are released.
+3. One of the waiting mails is tried as a probe, every ten minutes, later every hour. The settings name it.
+4. When a mail is accepted, the refusal is deleted, and the waiting mails are released.
 
 If Graph refuses one of the released mails again, this does not confirm a new refusal of the sender, because
 Graph may refuse this mail only.
