@@ -85,7 +85,7 @@ class TableFlowStore:
     def secret(self, flow_id: str) -> FlowSecret | None:
         """Return the secrets of a flow, or None where they were used."""
         row = find_row(self._table, flow_id, "secret")
-        return None if row is None or _TAKEN in row else _read_secret(row)
+        return None if row is None or row.get(_TAKEN) else _read_secret(row)
 
     def unconfirmed(self, before: datetime) -> tuple[FlowSecret, ...]:
         """Return secrets whose `expires_at` is before a moment.
@@ -99,8 +99,17 @@ class TableFlowStore:
             return tuple(secret for row in found if (secret := _read_secret(row)) is not None)
 
     def replace_secret(self, secret: FlowSecret) -> bool:
-        """Write the secrets if they are unchanged; say whether they were."""
-        return write_row(self._table, self._secret_row(secret), secret.etag) is not None
+        """Write the secrets if they are unchanged; say whether they were.
+
+        New ones are also written over used ones, whose row remains where it could not be deleted.
+        """
+        row = self._secret_row(secret)
+        if write_row(self._table, row, secret.etag) is not None:
+            return True
+        used = None if secret.etag else find_row(self._table, secret.flow_id, "secret")
+        if used is None or not used.get(_TAKEN):
+            return False
+        return write_row(self._table, row | {_TAKEN: ""}, etag_of(used)) is not None
 
     def consume_secret(self, secret: FlowSecret) -> bool:
         """Remove the secrets if they are unchanged; say whether they were.

@@ -258,6 +258,21 @@ def test_a_secret_whose_row_could_not_be_removed_is_used_anyway(stores: Stores) 
     assert secret.flow_id not in [left.flow_id for left in stores.flows.unconfirmed(NOON + timedelta(days=9))]
 
 
+def test_new_secrets_are_stored_where_the_row_of_used_ones_remained(stores: Stores) -> None:
+    secret = stores.stored_secret()
+    with stores.gates.during("table", Outage(reaches=False, answers=False, method="DELETE")):
+        assert stores.flows.consume_secret(secret)
+    held = FlowSecret(secret.flow_id, form_hash="form")
+
+    assert stores.flows.replace_secret(held)
+    assert not stores.flows.replace_secret(replace(held, form_hash="another"))
+    found = stores.flows.secret(secret.flow_id)
+    assert found
+    assert found.form_hash == "form"
+    assert stores.flows.consume_secret(found)
+    assert stores.flows.secret(secret.flow_id) is None
+
+
 @pytest.mark.parametrize("answer", REFUSALS_OF_ONE_ROW[:1] + REFUSALS_OF_ONE_ROW[3:])
 def test_settings_that_were_saved_and_refused_anyway_are_saved(stores: Stores, answer: Answer) -> None:
     tenant = str(uuid.uuid4())
