@@ -32,7 +32,7 @@ def call(
 
 
 def content(reply: Response) -> dict[str, Any]:
-    """Read a JSON answer."""
+    """Read a JSON response."""
     found: dict[str, Any] = json.loads(reply.body)
     return found
 
@@ -52,8 +52,8 @@ class Window:
     cookie: str = ""
     address: str = ""
 
-    def answers(self, **reply: str) -> Request:
-        """Build the request by which Microsoft answers."""
+    def callback_request(self, **reply: str) -> Request:
+        """Build the callback request, as Microsoft's page sends it."""
         fields = {"state": self.state, "code": f"code-of-{self.flow_id[-4:]}", **reply}
         text = "&".join(f"{name}={value}" for name, value in fields.items() if value)
         return a_request(text.encode(), headers={"cookie": f"{NAME}={self.cookie}"})
@@ -91,8 +91,8 @@ def with_redirect(window: Window, reply: Response) -> Window:
 
 
 def finish(window: Window, ports: FakeServices, **reply: str) -> Response:
-    """Have Microsoft answer in this window."""
-    return consent.finish(window.answers(**reply), ports)
+    """Send the callback of this window."""
+    return consent.finish(window.callback_request(**reply), ports)
 
 
 def form_token(page: Response) -> str:

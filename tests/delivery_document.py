@@ -77,8 +77,8 @@ def example(status: DeliveryStatus) -> Delivery:
         return mail
     found = _PROBLEMS.get(status)
     problem = ActiveProblem(found[0], LATER, found[1]) if found else None
-    answered = status is DeliveryStatus.ACCEPTED
-    request_id = "0b1ec700-0000-4000-8000-000000000001" if answered else None
+    accepted = status is DeliveryStatus.ACCEPTED
+    request_id = "0b1ec700-0000-4000-8000-000000000001" if accepted else None
     if status is DeliveryStatus.INVALID:
         # The app never began to send it.
         mail = replace(mail, history=())

@@ -46,7 +46,7 @@ the cause and the remedy.
 
 The most specific code decides, not the HTTP status or the OAuth error. A Microsoft code that is in no
 table is classified by its status and logged as `unknown_error_code`. It never rejects a mail: the app
-retries the mail until it expires, and its last problem names the answer. A refusal of the mailbox or of
+retries the mail until it expires, and its last problem names the response. A refusal of the mailbox or of
 a permission applies to every mail once it has occurred twice, five minutes apart, and the consent is
 older than one hour; with the app's own permission three hours, because changes in Exchange (RBAC for
 Applications, access policies) take up to two.

@@ -140,10 +140,10 @@ def operations() -> dict[str, dict[str, Any]]:
 
 def problems() -> list[dict[str, Any]]:
     return [
-        answer["content"][PROBLEM]
+        response["content"][PROBLEM]
         for operation in operations().values()
-        for answer in operation["responses"].values()
-        if PROBLEM in answer.get("content", {})
+        for response in operation["responses"].values()
+        if PROBLEM in response.get("content", {})
     ]
 
 
@@ -175,9 +175,9 @@ def test_an_operation_has_one_status_and_one_shape_when_all_is_well() -> None:
     successes = {
         name: [
             (status, media_type, str(content["schema"]))
-            for status, answer in operation["responses"].items()
+            for status, response in operation["responses"].items()
             if status.startswith("2")
-            for media_type, content in answer.get("content", {"": {"schema": ""}}).items()
+            for media_type, content in response.get("content", {"": {"schema": ""}}).items()
         ]
         for name, operation in operations().items()
     }
@@ -185,13 +185,13 @@ def test_an_operation_has_one_status_and_one_shape_when_all_is_well() -> None:
     assert [name for name, found in successes.items() if len(found) > 1] == []
 
 
-def test_only_readiness_answers_a_status_in_two_shapes() -> None:
-    """A probe reads the failed part; an answer before that is a problem."""
+def test_only_readiness_has_a_status_in_two_shapes() -> None:
+    """A probe reads the failed part; a response before that is a problem."""
     two = [
         f"{name} {status}"
         for name, operation in operations().items()
-        for status, answer in operation["responses"].items()
-        if len(answer.get("content", {})) > 1
+        for status, response in operation["responses"].items()
+        if len(response.get("content", {})) > 1
     ]
 
     assert two == ["get /api/health/ready 503"]
@@ -231,10 +231,12 @@ def test_tags_are_described_and_used() -> None:
 
 
 def test_headers_of_a_problem_are_documented() -> None:
-    answers = [each for operation in operations().values() for each in operation["responses"].items()]
+    responses = [each for operation in operations().values() for each in operation["responses"].items()]
 
     for wanted, header in (("401", "WWW-Authenticate"), ("503", "Retry-After")):
-        found = [each for status, each in answers if status == wanted and PROBLEM in each.get("content", {})]
+        found = [
+            each for status, each in responses if status == wanted and PROBLEM in each.get("content", {})
+        ]
         assert found
         assert [each for each in found if header not in each["headers"]] == []
 

@@ -35,7 +35,7 @@ def test_the_documented_table_lists_the_settings_that_the_code_reads() -> None:
 def test_a_setting_is_called_needed_exactly_if_the_code_has_no_default() -> None:
     without = {name for name, default in defaults_in_code(PROJECT).items() if default is None}
 
-    needed = {name for name, (answer, _, _) in rows().items() if answer == "yes"}
+    needed = {name for name, (response, _, _) in rows().items() if response == "yes"}
 
     # Without SMTP_PROVIDER the app runs, but does nothing.
     assert needed == {name for name in without if not name.startswith(AZURE_ONLY_PREFIX)} | {"SMTP_PROVIDER"}

@@ -43,7 +43,7 @@ OF_STORAGE = ("settings", "deliveries", "requests", "drafts", "outbox", "files")
 class SlowPort:
     """A port whose calls take as long as its adapter allows.
 
-    It then answers or fails.
+    It then responds or fails.
     """
 
     def __init__(self, port: Any, system: FakeSystem, *, graph: bool, fails: bool) -> None:
@@ -60,10 +60,10 @@ class SlowPort:
                 self._system.pass_time(timedelta(seconds=GRAPH_CALL))
             else:
                 self._wait_as_storage_does()
-            answer = call(*arguments, **options)
+            response = call(*arguments, **options)
             if self._fails:
                 raise OutcomeUnknownError("outcome_unknown") if self._graph else storage_away()
-            return answer
+            return response
 
         return slowly
 

@@ -172,11 +172,11 @@ def test_while_entras_keys_cannot_be_fetched_every_token_is_refused(
     assert refused.value.code == "entra_unavailable"
 
 
-@pytest.mark.parametrize("answer", [Effect(200, body="html"), Effect(200, body="empty")], ids=str)
+@pytest.mark.parametrize("response", [Effect(200, body="html"), Effect(200, body="empty")], ids=str)
 def test_a_response_that_is_no_key_set_refuses_no_token(
-    answer: Effect, callers: EntraCallerTokens, system: Microsoft365
+    response: Effect, callers: EntraCallerTokens, system: Microsoft365
 ) -> None:
-    system.faults.add("keys", answer)
+    system.faults.add("keys", response)
 
     with pytest.raises(TransientError) as refused:
         callers.verify(system.api_token(ADA))

@@ -53,7 +53,7 @@ def test_a_service_that_refuses_the_app_is_an_operator_error(error: AzureError) 
 
 def test_a_credential_that_could_not_ask_was_not_refused() -> None:
     with pytest.raises(TransientError) as caught:
-        raise_translated(CredentialUnavailableError(message="no answer"))
+        raise_translated(CredentialUnavailableError(message="no response"))
 
     assert caught.value.code == "storage_unavailable"
 

@@ -49,7 +49,7 @@ def allowed_timeouts(monkeypatch: pytest.MonkeyPatch) -> tuple[FakeSystem, list[
     def time_out(_: object, request: Any, **options: Any) -> Any:
         allowed.append(options["read_timeout"])
         system.pass_time(timedelta(seconds=options["read_timeout"]))
-        raise ServiceResponseTimeoutError("no answer")
+        raise ServiceResponseTimeoutError("no response")
 
     monkeypatch.setattr(RequestsTransport, "send", time_out)
     monkeypatch.setattr("time.sleep", lambda seconds: system.pass_time(timedelta(seconds=seconds)))

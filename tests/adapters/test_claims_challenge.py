@@ -108,7 +108,7 @@ def test_only_entra_decides_that_the_consent_is_lost(
     assert services.requests.load(CONTOSO, "m-1") == MAIL
 
 
-def test_entra_that_cannot_answer_the_claims_now_loses_nothing(
+def test_a_claims_challenge_during_an_outage_of_entra_loses_nothing(
     services: FakeServices, office: ServedMicrosoft365
 ) -> None:
     office.system.behaviour.wanted_claims, office.system.behaviour.claims_problem = CLAIMS, 90033
@@ -128,7 +128,7 @@ def test_a_refused_token_after_a_claims_challenge_is_no_lost_consent(
     assert settings(services).status is Status.ENABLED
 
 
-def test_the_apps_own_token_answers_a_challenge_too(
+def test_a_challenge_renews_the_apps_own_token_too(
     services: FakeServices, office: ServedMicrosoft365, config: AppConfig
 ) -> None:
     office.system.consents.grant_application(CLIENT_ID, CONTOSO, ["Mail.Send"])

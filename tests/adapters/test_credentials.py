@@ -212,7 +212,7 @@ def test_a_managed_identity_that_is_not_there_is_an_operator_error(
     assert refused.value.params["identity"] == "not-assigned-to-this-app"
 
 
-def test_an_identity_endpoint_that_does_not_answer_is_waited_for(
+def test_an_identity_endpoint_that_does_not_respond_is_waited_for(
     config: AppConfig, with_identity: ServedIdentity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IDENTITY_ENDPOINT", "http://127.0.0.1:9/msi/token")

@@ -30,7 +30,7 @@ from tests.local_stack.microsoft365 import Effect
 from tests.local_stack.microsoft365.contoso import ADA, CLIENT_ID, CLIENT_SECRET, CONTOSO, UMA
 
 SCOPES = ("Mail.Send",)
-#: What a proxy or a cut connection makes of an answer.
+#: What a proxy or a cut connection makes of a response.
 PAGE = Effect(200, body="html")
 GATEWAY = '{"message": "Blocked by policy.", "status": 403}'
 #: The form of Spring Boot's error documents.
@@ -48,7 +48,7 @@ def entra(config: AppConfig) -> EntraAuthority:
 
 @pytest.fixture
 def browser(local_authority: LocalAuthority) -> BrowserClient:
-    """A browser that stops where Microsoft would post its answer."""
+    """A browser that stops where Microsoft would post its response."""
     return BrowserClient(local_authority.ca_file, posts_by_itself=False)
 
 
@@ -81,7 +81,7 @@ def test_a_sign_in_requests_a_form_post_bound_to_this_app(entra: EntraAuthority)
     assert set(query["scope"].split()) == {"Mail.Send", "openid", "profile", "offline_access"}
 
 
-def test_what_proves_the_answer_is_not_in_the_address(entra: EntraAuthority) -> None:
+def test_what_proves_the_callback_is_not_in_the_address(entra: EntraAuthority) -> None:
     begun = entra.begin(CONTOSO, SCOPES, "the-state", ADA)
 
     assert begun.auth_flow["code_verifier"] not in begun.address
@@ -124,8 +124,8 @@ def test_a_fresh_token_names_its_account_as_it_is_called_now(
 def test_an_unreadable_id_token_does_not_prevent_sending(
     id_token: object, entra: EntraAuthority, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
-    answer = {"token_type": "Bearer", "expires_in": "3600", "access_token": "t", "id_token": id_token}
-    office.system.faults.add("token", Effect(200, body="raw", message=json.dumps(answer)))
+    response = {"token_type": "Bearer", "expires_in": "3600", "access_token": "t", "id_token": id_token}
+    office.system.faults.add("token", Effect(200, body="raw", message=json.dumps(response)))
 
     issued = entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES)
 
@@ -153,8 +153,8 @@ def test_an_unusable_success_is_requested_again(
     redeemed: TokenResponse,
     office: ServedMicrosoft365,
 ) -> None:
-    answer = {"token_type": "Bearer", "access_token": "t", **members}
-    office.system.faults.add("token", Effect(200, body="raw", message=json.dumps(answer)))
+    response = {"token_type": "Bearer", "access_token": "t", **members}
+    office.system.faults.add("token", Effect(200, body="raw", message=json.dumps(response)))
 
     with pytest.raises(TransientError) as refused:
         CALLS[call](EntraAuthority(config, CLIENT_SECRET, RealSystem()), redeemed.tokens)
@@ -164,8 +164,8 @@ def test_an_unusable_success_is_requested_again(
 def test_invalid_unused_members_do_not_prevent_use_of_a_token(
     entra: EntraAuthority, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
-    answer = {"token_type": "Bearer", "access_token": "t", "expires_in": 10**15, "refresh_in": "later"}
-    office.system.faults.add("token", Effect(200, body="raw", message=json.dumps(answer)))
+    response = {"token_type": "Bearer", "access_token": "t", "expires_in": 10**15, "refresh_in": "later"}
+    office.system.faults.add("token", Effect(200, body="raw", message=json.dumps(response)))
 
     assert entra.refresh(CONTOSO, redeemed.tokens, ACCOUNT, SCOPES).access_token == "t"
 
@@ -438,7 +438,7 @@ def test_a_tenant_that_entra_does_not_know_is_an_operator_error(
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         PAGE,
         Effect(403, body="raw"),
@@ -455,16 +455,16 @@ def test_a_tenant_that_entra_does_not_know_is_an_operator_error(
 )
 @pytest.mark.parametrize("call", ["redeem", "refresh", "app_only"])
 def test_a_response_unrelated_to_the_tokens_is_transient(
-    answer: Effect, call: str, entra: EntraAuthority, redeemed: TokenResponse, office: ServedMicrosoft365
+    response: Effect, call: str, entra: EntraAuthority, redeemed: TokenResponse, office: ServedMicrosoft365
 ) -> None:
-    office.system.faults.add("token", answer, times=3)
+    office.system.faults.add("token", response, times=3)
 
     with pytest.raises(TransientError) as refused:
         CALLS[call](entra, redeemed.tokens)
     assert refused.value.code == "entra_unavailable"
 
 
-def test_a_token_answer_that_is_not_json_is_not_logged(
+def test_a_token_response_that_is_not_json_is_not_logged(
     entra: EntraAuthority,
     redeemed: TokenResponse,
     office: ServedMicrosoft365,
@@ -641,8 +641,8 @@ def test_of_eight_concurrent_mails_one_calls_a_throttled_entra(
 def test_an_app_token_that_cannot_be_read_is_used_anyway(
     token: str, entra: EntraAuthority, office: ServedMicrosoft365
 ) -> None:
-    answer = json.dumps({"token_type": "Bearer", "expires_in": 3600, "access_token": token})
-    office.system.faults.add("token", Effect(200, body="raw", message=answer))
+    response = json.dumps({"token_type": "Bearer", "expires_in": 3600, "access_token": token})
+    office.system.faults.add("token", Effect(200, body="raw", message=response))
 
     issued = entra.app_only(CONTOSO)
 

@@ -8,7 +8,7 @@ from shared.adapters.entra_error_mapping import entra_error, redeem_error
 from shared.consent.errors import EntraUnavailableError
 from shared.errors import ConfigurationError, ConsentRequiredError, TransientError
 
-ANSWERS: list[tuple[dict[str, Any], type[Exception], str]] = [
+RESPONSES: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"error": "invalid_grant", "error_codes": [700082]}, ConsentRequiredError, "consent_lost"),
     ({"error": "interaction_required", "error_codes": [50076]}, ConsentRequiredError, "consent_lost"),
     ({"error": "consent_required"}, ConsentRequiredError, "consent_lost"),
@@ -50,17 +50,17 @@ ANSWERS: list[tuple[dict[str, Any], type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "kind", "code"), ANSWERS, ids=str)
+@pytest.mark.parametrize(("response", "kind", "code"), RESPONSES, ids=str)
 def test_the_most_specific_error_number_decides(
-    answer: dict[str, Any], kind: type[Exception], code: str
+    response: dict[str, Any], kind: type[Exception], code: str
 ) -> None:
-    error = entra_error(answer, "ada@contoso.com")
+    error = entra_error(response, "ada@contoso.com")
 
     assert (type(error), error.code) == (kind, code)
 
 
 @pytest.mark.parametrize(
-    ("answer", "shown"),
+    ("response", "shown"),
     [
         ({"error": "invalid_grant", "error_codes": [50173, 70008]}, "AADSTS50173"),
         ({"error": "invalid_grant"}, "invalid_grant"),
@@ -68,28 +68,28 @@ def test_the_most_specific_error_number_decides(
     ],
 )
 def test_what_is_shown_is_the_number_or_the_error_but_never_the_text(
-    answer: dict[str, Any], shown: str
+    response: dict[str, Any], shown: str
 ) -> None:
-    error = entra_error({**answer, "error_description": "ada@contoso.com may not"}, "account")
+    error = entra_error({**response, "error_description": "ada@contoso.com may not"}, "account")
 
     assert error.params["error"] == shown
     assert "may not" not in str(error)
 
 
 @pytest.mark.parametrize(
-    ("answer", "trace"),
+    ("response", "trace"),
     [
         ({"trace_id": "t", "correlation_id": "c"}, "c"),
         ({"correlation_id": 7}, None),
         ({}, None),
     ],
 )
-def test_the_correlation_id_of_microsoft_is_included(answer: dict[str, Any], trace: str | None) -> None:
-    assert entra_error({"error": "invalid_grant", **answer}, "a").request_id == trace
+def test_the_correlation_id_of_microsoft_is_included(response: dict[str, Any], trace: str | None) -> None:
+    assert entra_error({"error": "invalid_grant", **response}, "a").request_id == trace
 
 
 @pytest.mark.parametrize(
-    ("answer", "code"),
+    ("response", "code"),
     [
         ({"error": "invalid_grant", "error_codes": [54005]}, "consent_code_used"),
         ({"error": "invalid_grant", "error_codes": [501481]}, "consent_failed"),
@@ -99,12 +99,12 @@ def test_the_correlation_id_of_microsoft_is_included(answer: dict[str, Any], tra
     ],
     ids=str,
 )
-def test_a_refused_code_is_no_lost_consent(answer: dict[str, Any], code: str) -> None:
-    assert redeem_error(answer).code == code
+def test_a_refused_code_is_no_lost_consent(response: dict[str, Any], code: str) -> None:
+    assert redeem_error(response).code == code
 
 
 @pytest.mark.parametrize(
-    ("answer", "replicating"),
+    ("response", "replicating"),
     [
         ({"error": "unauthorized_client", "error_codes": [700016]}, "app"),
         ({"error": "invalid_grant", "error_codes": [700016, 65001]}, "app"),
@@ -128,14 +128,14 @@ def test_a_refused_code_is_no_lost_consent(answer: dict[str, Any], code: str) ->
     ],
 )
 def test_what_microsofts_directory_may_not_know_yet_is_reported(
-    answer: dict[str, Any], replicating: str
+    response: dict[str, Any], replicating: str
 ) -> None:
-    assert entra_error(answer, "ada@contoso.com").replicating == replicating
-    assert redeem_error(answer).replicating == replicating
+    assert entra_error(response, "ada@contoso.com").replicating == replicating
+    assert redeem_error(response).replicating == replicating
 
 
 @pytest.mark.parametrize(
-    ("answer", "wait"),
+    ("response", "wait"),
     [
         ({"error": "temporarily_unavailable", "retry_after_seconds": 7}, timedelta(seconds=7)),
         ({"error": "invalid_grant", "error_codes": [50196]}, timedelta(seconds=60)),
@@ -145,9 +145,9 @@ def test_what_microsofts_directory_may_not_know_yet_is_reported(
     ids=str,
 )
 def test_too_many_requests_are_waited_out_even_if_entra_names_no_time(
-    answer: dict[str, Any], wait: timedelta | None
+    response: dict[str, Any], wait: timedelta | None
 ) -> None:
-    error = entra_error(answer, "ada@contoso.com")
+    error = entra_error(response, "ada@contoso.com")
 
     assert isinstance(error, TransientError)
     assert error.retry_after == wait
@@ -156,12 +156,12 @@ def test_too_many_requests_are_waited_out_even_if_entra_names_no_time(
 def test_every_number_of_the_table_leads_to_a_code_of_the_catalogue() -> None:
     for number, code in ENTRA_CODES.items():
         assert code.meaning.endswith(".")
-        answer = {"error": "invalid_request", "error_codes": [number]}
-        assert entra_error(answer, "ada@contoso.com").code == code.ours
+        response = {"error": "invalid_request", "error_codes": [number]}
+        assert entra_error(response, "ada@contoso.com").code == code.ours
 
 
 @pytest.mark.parametrize(
-    ("answer", "logged"),
+    ("response", "logged"),
     [
         ({"error": "invalid_grant", "error_codes": [999001]}, '"code": "AADSTS999001"'),
         ({"error": "brand_new"}, '"code": "brand_new"'),
@@ -169,9 +169,9 @@ def test_every_number_of_the_table_leads_to_a_code_of_the_catalogue() -> None:
     ],
 )
 def test_an_unknown_code_is_logged(
-    answer: dict[str, Any], logged: str, caplog: pytest.LogCaptureFixture
+    response: dict[str, Any], logged: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    entra_error(answer, "ada@contoso.com")
+    entra_error(response, "ada@contoso.com")
 
     assert "unknown_error_code {" in caplog.text
     assert logged in caplog.text

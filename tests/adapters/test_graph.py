@@ -47,7 +47,7 @@ def transport(exchange: ExchangeOnline) -> Iterator[GraphMailTransport]:
     made.close()
 
 
-def test_a_mail_is_accepted_and_graph_names_its_answer(
+def test_a_mail_is_accepted_and_graph_names_its_request_id(
     transport: GraphMailTransport, exchange: ExchangeOnline
 ) -> None:
     request_id = transport.send_mail(exchange.token(), a_sender(), a_call())

@@ -103,7 +103,7 @@ def test_lists_are_read_to_their_last_page(
 
 
 @pytest.mark.parametrize("body", ["{}", "[]", '{"error": {"code": "x"}}', '{"value": null}', "<html>"])
-def test_an_answer_without_a_list_does_not_say_that_nothing_is_there(
+def test_a_response_without_a_list_does_not_say_that_nothing_is_there(
     transport: GraphMailTransport, monkeypatch: pytest.MonkeyPatch, body: str
 ) -> None:
     monkeypatch.setattr(transport._http, "request", lambda *_: HttpResponse(200, {}, body.encode()))
@@ -127,7 +127,7 @@ def test_a_list_that_continues_elsewhere_or_endlessly_is_retried_later(
 
 @pytest.mark.parametrize("spelling", ["N", "N-", "N-M"])
 @pytest.mark.parametrize("pascal_case", [True, False])
-def test_a_large_file_is_uploaded_in_exact_ranges_for_each_answer_spelling(
+def test_a_large_file_is_uploaded_in_exact_ranges_for_each_spelling(
     transport: GraphMailTransport,
     exchange: ExchangeOnline,
     token: str,
@@ -365,7 +365,7 @@ def test_a_truncated_success_is_requested_again(
 
 
 @pytest.mark.parametrize("body", ["[]", "{}", '{"nextExpectedRanges": []}', '{"nextExpectedRanges": ["?"]}'])
-def test_a_chunk_answer_without_a_next_range_means_the_following_one(
+def test_a_chunk_response_without_a_next_range_means_the_following_one(
     body: str,
 ) -> None:
     from shared.adapters.graph_responses import next_range

@@ -104,14 +104,14 @@ def test_every_published_code_is_in_a_table() -> None:
 
 
 @pytest.mark.parametrize("code", ["ErrorSomethingNew", "UnknownError", *NOT_JSON], ids=repr)
-def test_only_an_answer_known_to_concern_the_message_rejects_it(code: str | bytes) -> None:
+def test_only_a_response_known_to_concern_the_message_rejects_it(code: str | bytes) -> None:
     for status in STATUSES:
-        answer = (
+        response = (
             error_response(status, code)
             if isinstance(code, str)
             else HttpResponse(status, {"request-id": "r"}, code)
         )
-        error = graph_error(answer, a_sender())
+        error = graph_error(response, a_sender())
 
         if status == HTTPStatus.CONTENT_TOO_LARGE:
             assert first_status(error) is DeliveryStatus.REJECTED
@@ -125,12 +125,12 @@ def test_only_an_answer_known_to_concern_the_message_rejects_it(code: str | byte
 @pytest.mark.parametrize("code", ["ErrorSomethingNew", "UnknownError", b"<html>Error</html>"], ids=repr)
 def test_a_response_that_defers_a_mail_is_named(code: str | bytes) -> None:
     for status in STATUSES:
-        answer = (
+        response = (
             error_response(status, code)
             if isinstance(code, str)
             else HttpResponse(status, {"request-id": "r"}, code)
         )
-        error = graph_error(answer, a_sender(), is_send=False)
+        error = graph_error(response, a_sender(), is_send=False)
 
         assert (code if isinstance(code, str) else f"HTTP {status}") in error.params.values()
 
@@ -173,7 +173,7 @@ def test_a_repeated_refusal_of_the_mailbox_ends_no_mail(code: str) -> None:
 @pytest.mark.parametrize(
     "code", ["", "UnknownError", "ErrorSomethingNew", "serviceNotAvailable", "accessDenied2"]
 )
-def test_an_answer_after_a_possible_send_leaves_the_outcome_unknown(status: int, code: str) -> None:
+def test_a_response_after_a_possible_send_leaves_the_outcome_unknown(status: int, code: str) -> None:
     assert isinstance(graph_error(error_response(status, code), a_sender()), OutcomeUnknownError)
     assert not isinstance(
         graph_error(error_response(status, code), a_sender(), is_send=False), OutcomeUnknownError

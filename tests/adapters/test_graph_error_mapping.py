@@ -96,7 +96,7 @@ def test_the_code_decides_at_any_depth() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>Bad request</html>", b'{"error": {"code": ""}}', b"[1]"])
-def test_an_answer_without_a_code_is_judged_by_its_status(body: bytes) -> None:
+def test_a_response_without_a_code_is_judged_by_its_status(body: bytes) -> None:
     unexpected = graph_error(a_response(400, body), a_sender())
     throttled = graph_error(a_response(429, body), a_sender())
     unknown = graph_error(a_response(504, body), a_sender())
@@ -199,7 +199,7 @@ SEND = "send_as_denied"
         (400, "malwareDetected", RejectedError, "file_infected"),
     ],
 )
-def test_each_answer_of_graph_means_one_thing(
+def test_each_response_of_graph_means_one_thing(
     status: int, code: str, kind: type[Exception], ours: str
 ) -> None:
     error = graph_error(error_response(status, code), a_sender())
@@ -432,7 +432,7 @@ def test_a_call_that_submits_nothing_leaves_nothing_uncertain() -> None:
 
 @pytest.mark.parametrize("status", [404, 405])
 @pytest.mark.parametrize("body", [b"", b"<html>Not found</html>"])
-def test_a_server_that_does_not_answer_as_graph_does_ends_no_mail(status: int, body: bytes) -> None:
+def test_a_server_that_does_not_respond_as_graph_does_ends_no_mail(status: int, body: bytes) -> None:
     error = graph_error(a_response(status, body), a_sender())
 
     assert isinstance(error, ConfigurationError)

@@ -92,7 +92,7 @@ def error_of(call: Callable[[], object]) -> ProblemError | None:
     return None
 
 
-#: Calls that carry nothing of the message, so that no answer can be about it.
+#: Calls that carry nothing of the message, so that no response can be about it.
 READING = {"lookup", "listAttachments", "permanentDelete"}
 
 

@@ -26,7 +26,7 @@ PLAIN_TEXT = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
 
 @contextmanager
 def a_server(
-    authority: LocalAuthority, last_words: bytes, answer: bytes = b""
+    authority: LocalAuthority, last_words: bytes, response: bytes = b""
 ) -> Iterator[tuple[str, list[bytes]]]:
     """Accept one mail over TLS, respond, and end with bytes that are not TLS."""
     arrived: list[bytes] = []
@@ -39,7 +39,7 @@ def a_server(
         while not text.endswith(b"the end"):
             text += tls.recv(65536)
         arrived.append(text)
-        tls.sendall(answer)
+        tls.sendall(response)
         with socket.socket(fileno=tls.detach()) as bare:
             bare.sendall(last_words)
 

@@ -31,7 +31,7 @@ def config(azurite: Azurite) -> StorageConfig:
     return StorageConfig(azurite.connection_string)
 
 
-def test_a_storage_that_is_there_answers(config: StorageConfig, azurite: Azurite) -> None:
+def test_an_existing_storage_account_responds(config: StorageConfig, azurite: Azurite) -> None:
     with BlobServiceClient.from_connection_string(
         azurite.connection_string, api_version=API_VERSION
     ) as blobs:
@@ -64,7 +64,7 @@ def test_with_an_identity_no_connection_string_is_needed() -> None:
     assert requested == ["identity"]
 
 
-def test_tables_that_are_there_answer(table_clients: TableServiceClient) -> None:
+def test_existing_tables_respond(table_clients: TableServiceClient) -> None:
     probe_tables(table_clients)
 
 

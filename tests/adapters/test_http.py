@@ -147,8 +147,8 @@ def get(client: HttpClient, url: str) -> int:
 
 def test_requests_reuse_one_connection(client: HttpClient, site: Site) -> None:
     for path in ("/a?x=1&y=%20", "/b"):
-        answer = client.request("GET", site.url + path, {}, None)
-        assert (answer.status, answer.body, answer.headers.get("content-length")) == (200, b"ok", "2")
+        response = client.request("GET", site.url + path, {}, None)
+        assert (response.status, response.body, response.headers.get("content-length")) == (200, b"ok", "2")
 
     assert site.paths == ["/a?x=1&y=%20", "/b"]
     assert site.connections == 1
@@ -221,7 +221,7 @@ def test_a_closed_client_opens_new_connections(client: HttpClient, site: Site) -
 # What is not done
 
 
-def test_a_redirect_is_an_answer(
+def test_a_redirect_is_a_response(
     new_session: Callable[[], HttpSession], client: HttpClient, site: Site
 ) -> None:
     assert get(client, f"{site.url}/moved") == 302
@@ -262,7 +262,7 @@ def test_only_https_is_used(client: HttpClient, url: str) -> None:
         client.request("GET", url, {}, None)
 
 
-# Not sent, or no answer
+# Not sent, or no response
 
 
 CUT = [
@@ -275,31 +275,31 @@ CUT = [
 
 @pytest.mark.parametrize("rest", CUT)
 @pytest.mark.parametrize("status", [b"202 Accepted", b"429 Too Many Requests"])
-def test_an_answer_without_its_body_is_known_by_its_status(
+def test_a_response_without_its_body_is_known_by_its_status(
     client: HttpClient, early_server: EarlyServer, status: bytes, rest: bytes
 ) -> None:
-    early_server.answer = b"HTTP/1.1 " + status + b"\r\nRetry-After: 7\r\n" + rest
-    answer = client.request("POST", early_server.url, {}, b"mail")
+    early_server.response = b"HTTP/1.1 " + status + b"\r\nRetry-After: 7\r\n" + rest
+    response = client.request("POST", early_server.url, {}, b"mail")
 
-    assert (answer.status, answer.headers["retry-after"], answer.body) == (int(status[:3]), "7", b"")
+    assert (response.status, response.headers["retry-after"], response.body) == (int(status[:3]), "7", b"")
 
 
-def test_an_answer_without_a_status_is_no_answer(client: HttpClient, early_server: EarlyServer) -> None:
-    early_server.answer = b"HTTP/1.1 2"
+def test_a_response_without_a_status_is_no_response(client: HttpClient, early_server: EarlyServer) -> None:
+    early_server.response = b"HTTP/1.1 2"
     with pytest.raises(NoResponseError):
         client.request("POST", early_server.url, {}, b"mail")
 
 
-def test_an_interim_answer_is_not_the_answer(client: HttpClient, early_server: EarlyServer) -> None:
+def test_an_interim_response_is_not_the_response(client: HttpClient, early_server: EarlyServer) -> None:
     interim = b"HTTP/1.1 %d Wait\r\nLink: </a>; rel=preload\r\n\r\n"
     final = b"HTTP/1.1 202 Accepted\r\nx-a: 1\r\nContent-Length: 0\r\n\r\n"
-    early_server.answer = b"".join(interim % status for status in (100, 102, 103, 103, 199)) + final
-    answer = client.request("POST", early_server.url, {}, b"mail")
+    early_server.response = b"".join(interim % status for status in (100, 102, 103, 103, 199)) + final
+    response = client.request("POST", early_server.url, {}, b"mail")
 
-    assert (answer.status, answer.headers["x-a"], "link" in answer.headers) == (202, "1", False)
+    assert (response.status, response.headers["x-a"], "link" in response.headers) == (202, "1", False)
 
 
-def test_a_header_that_can_not_be_sent_is_no_answer(client: HttpClient, site: Site) -> None:
+def test_a_header_that_can_not_be_sent_gives_no_response(client: HttpClient, site: Site) -> None:
     with pytest.raises(NoResponseError):
         client.request("GET", f"{site.url}/a", {"x": "a\nb"}, None)
     assert not site.seen
@@ -312,20 +312,20 @@ def test_a_refused_connection_sends_nothing(client: HttpClient) -> None:
         get(client, f"https://localhost:{port}/")
 
 
-@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.6\r\n", b""], ids=["no TLS", "nothing"])
-def test_a_server_without_tls_sees_nothing_of_the_request(client: HttpClient, answer: bytes) -> None:
+@pytest.mark.parametrize("response", [b"SSH-2.0-OpenSSH_9.6\r\n", b""], ids=["no TLS", "nothing"])
+def test_a_server_without_tls_sees_nothing_of_the_request(client: HttpClient, response: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=_answer_once, args=(listener, answer))
+        thread = threading.Thread(target=_respond_once, args=(listener, response))
         thread.start()
         with pytest.raises(NotSentError):
             get(client, f"https://localhost:{listener.getsockname()[1]}/")
         thread.join(5)
 
 
-def _answer_once(listener: socket.socket, answer: bytes) -> None:
+def _respond_once(listener: socket.socket, response: bytes) -> None:
     with listener.accept()[0] as connection:
         connection.recv(1000)
-        connection.sendall(answer)
+        connection.sendall(response)
 
 
 def test_a_session_connects_once_more_where_nothing_was_sent(
@@ -334,7 +334,7 @@ def test_a_session_connects_once_more_where_nothing_was_sent(
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def break_then_serve() -> None:
-            _answer_once(listener, b"")
+            _respond_once(listener, b"")
             connection = local_authority.server_context().wrap_socket(listener.accept()[0], server_side=True)
             connection.recv(1000)
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
@@ -342,10 +342,10 @@ def test_a_session_connects_once_more_where_nothing_was_sent(
 
         thread = threading.Thread(target=break_then_serve)
         thread.start()
-        answer = new_session().get(f"https://localhost:{listener.getsockname()[1]}/")
+        response = new_session().get(f"https://localhost:{listener.getsockname()[1]}/")
         thread.join(5)
 
-    assert answer.text == "ok"
+    assert response.text == "ok"
 
 
 # What waiting does not cure is the operator's
@@ -532,9 +532,9 @@ BODY = bytes(3_000_000)
 
 @dataclass
 class EarlyServer:
-    """A server that answers after the first bytes of a body, and closes."""
+    """A server that responds after the first bytes of a body, and closes."""
 
-    answer: bytes = b""
+    response: bytes = b""
     url: str = ""
     heard: bytes = b""
 
@@ -553,8 +553,8 @@ def early_server(local_authority: LocalAuthority, monkeypatch: pytest.MonkeyPatc
             ) as client:
                 # One record of TLS at most, however many are there.
                 made.heard = client.recv(16384)
-                client.sendall(made.answer)
-                # Reads on: otherwise the network may drop the answer with the rest of the body.
+                client.sendall(made.response)
+                # Reads on: otherwise the network may drop the response with the rest of the body.
                 client.settimeout(1.0)
                 client.shutdown(socket.SHUT_WR)
                 with suppress(OSError):
@@ -605,24 +605,24 @@ def time_out(_connection: object, _data: bytes) -> None:
 
 
 def test_a_small_body_is_sent_together_with_its_head(client: HttpClient, early_server: EarlyServer) -> None:
-    early_server.answer = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
+    early_server.response = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
     client.request("POST", early_server.url, {"x-a": "1"}, b"small")
 
     assert early_server.heard.startswith(b"POST / HTTP/1.1\r\n")
     assert early_server.heard.endswith(b"\r\n\r\nsmall")
 
 
-def test_a_refusal_that_arrives_before_the_body_was_sent_is_the_answer(
+def test_a_refusal_that_arrives_before_the_body_was_sent_is_returned(
     client: HttpClient, early_server: EarlyServer
 ) -> None:
-    early_server.answer = b"HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\n{}"
-    answer = breaking(client, reset).request("POST", early_server.url, {}, BODY)
+    early_server.response = b"HTTP/1.1 429 Too Many\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\n{}"
+    response = breaking(client, reset).request("POST", early_server.url, {}, BODY)
 
-    assert (answer.status, answer.headers.get("retry-after"), answer.body) == (429, "7", b"{}")
+    assert (response.status, response.headers.get("retry-after"), response.body) == (429, "7", b"{}")
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         b"",
         b"HTTP/1.1 429 Too Many\r\n\r\n{}",
@@ -630,16 +630,16 @@ def test_a_refusal_that_arrives_before_the_body_was_sent_is_the_answer(
     ],
     ids=["none", "of unknown length", "a success"],
 )
-def test_any_other_early_answer_is_no_answer(
-    client: HttpClient, early_server: EarlyServer, answer: bytes
+def test_any_other_early_response_is_no_response(
+    client: HttpClient, early_server: EarlyServer, response: bytes
 ) -> None:
-    early_server.answer = answer
+    early_server.response = response
     with pytest.raises(NoResponseError):
         breaking(client, reset).request("POST", early_server.url, {}, BODY)
 
 
 @pytest.mark.parametrize("fails", [close_and_break, time_out])
-def test_a_connection_that_breaks_without_an_answer_is_no_answer(
+def test_a_connection_that_breaks_first_gives_no_response(
     client: HttpClient, site: Site, fails: Callable[[Any, bytes], None]
 ) -> None:
     with pytest.raises(NoResponseError):

@@ -140,7 +140,7 @@ def test_a_signing_key_that_the_vault_can_not_find_now_is_no_refusal(
         raise error
 
 
-#: Answers that are not the vault's own, or of a vault that does not work now.
+#: Responses of a proxy, or of a vault that does not work now.
 UNREADABLE = [
     Fault(200, body="<html>", content_type="text/html"),
     Fault(200, body="<html>"),
@@ -179,9 +179,7 @@ def test_a_response_unrelated_to_a_secret_is_transient(
     assert quick.read("smtp-unreadable-1") == "tokens"
 
 
-def test_a_name_without_versions_may_be_answered_as_not_found(
-    store: KeyVaultTokenStore, key_vault: ServedVault
-) -> None:
+def test_a_name_without_versions_may_be_not_found(store: KeyVaultTokenStore, key_vault: ServedVault) -> None:
     not_found = Fault(404, method="GET", path="/versions", body=refusal("SecretNotFound"))
     store.read("any")
     fail_always(key_vault, not_found)
@@ -216,11 +214,11 @@ def test_a_list_that_is_not_the_vaults_own_is_no_empty_list(
 def test_a_challenge_that_is_not_of_this_vault_is_an_operator_error(
     trust_authority: None, managed_identity: ServedIdentity, local_authority: LocalAuthority, challenge: str
 ) -> None:
-    async def answer(_: web.Request) -> web.Response:
+    async def respond(_: web.Request) -> web.Response:
         return web.Response(status=401, headers={"WWW-Authenticate": challenge})
 
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
+    app.router.add_route("*", "/{path:.*}", respond)
     with serve(app, local_authority.server_context()) as server:
         store = KeyVaultTokenStore(server.url, INSTALLATION, ManagedIdentityCredential())
         with pytest.raises(ConfigurationError) as refused:
@@ -397,7 +395,7 @@ def test_a_failed_purge_reports_until_when_the_tokens_exist(
     assert name not in recoverable(store)
 
 
-def test_a_purge_whose_answer_is_lost_has_purged(store: KeyVaultTokenStore, key_vault: ServedVault) -> None:
+def test_a_purge_whose_response_is_lost_has_purged(store: KeyVaultTokenStore, key_vault: ServedVault) -> None:
     store.write("smtp-purge-lost-1", "tokens")
     key_vault.vault.faults.add(Fault(0, method="DELETE", path="/deletedsecrets", carried_out=True))
 

@@ -46,7 +46,7 @@ def identity(managed_identity: ServedIdentity, monkeypatch: pytest.MonkeyPatch) 
     identity.lifetime = usual
 
 
-#: Each is an answer of which App Service's endpoint has been reported or may be expected.
+#: Each is a response of which App Service's endpoint has been reported or may be expected.
 COULD_NOT_ASK = [
     Fault(0),
     Fault(404),
@@ -96,7 +96,7 @@ def test_an_endpoint_that_refuses_is_an_operator_error(status: int, identity: Ma
     assert refused.value.params == {"identity": "11111111-1111-4111-8111-111111111111"}
 
 
-def test_one_bad_answer_is_repeated_at_once(identity: ManagedIdentity) -> None:
+def test_a_request_with_one_bad_response_is_repeated_at_once(identity: ManagedIdentity) -> None:
     identity.faults.add(Fault(500))
 
     token = azure_credential(None).get_token(VAULT_SCOPE).token
@@ -212,7 +212,7 @@ def test_while_one_call_requests_a_new_token_the_others_use_the_old_one(
     assert len(identity.requests) == before + 1
 
 
-def test_a_challenge_for_other_claims_is_not_answered_with_the_old_token(identity: ManagedIdentity) -> None:
+def test_the_old_token_is_not_sent_after_a_challenge_for_other_claims(identity: ManagedIdentity) -> None:
     credential = AppServiceIdentity(None)
     credential.get_token(VAULT_SCOPE)
     before = len(identity.requests)

@@ -57,7 +57,7 @@ def test_a_date_without_a_zone_is_in_utc() -> None:
 
 
 @pytest.mark.parametrize("ahead", [timedelta(days=-400), timedelta(0), timedelta(hours=10)])
-def test_a_date_is_judged_by_the_clock_of_the_answer(ahead: timedelta) -> None:
+def test_a_date_is_judged_by_the_clock_of_the_response(ahead: timedelta) -> None:
     """The clock of this host can be wrong by hours."""
     there = datetime.now(UTC) + ahead
     headers = {
@@ -69,7 +69,7 @@ def test_a_date_is_judged_by_the_clock_of_the_answer(ahead: timedelta) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Date": "noon"}, {"Date": FAR_ZONE}])
-def test_without_a_time_of_the_answer_the_clock_of_this_host_counts(headers: dict[str, str]) -> None:
+def test_without_a_time_of_the_response_the_clock_of_this_host_counts(headers: dict[str, str]) -> None:
     until = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
     wait = requested_wait({**headers, "Retry-After": until})
 

@@ -32,7 +32,7 @@ def parts(services: Services) -> dict[str, str | None]:
     return {name: part["problem"] and part["problem"]["code"] for name, part in found.items()}
 
 
-def test_a_deployment_that_is_whole_answers_in_every_part(environment: None) -> None:
+def test_every_part_of_a_complete_deployment_responds(environment: None) -> None:
     assert parts(Services()) == dict.fromkeys(PARTS)
 
 

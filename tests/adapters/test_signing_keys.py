@@ -34,7 +34,7 @@ def key(key_id: str, **members: Any) -> dict[str, Any]:
 
 @dataclass
 class Entra:
-    """Publishes keys; `gate` holds an answer back until it is set."""
+    """Publishes keys; `gate` holds a response back until it is set."""
 
     published: list[dict[str, Any]] = field(default_factory=lambda: [key("one")])
     failure: Exception | None = None

@@ -26,8 +26,8 @@ from shared.deliveries.status import DeliveryStatus
 from shared.errors import ConfigurationError, ProblemError, RejectedError, TransientError
 from shared.settings.tenant import TenantSettings
 from tests.fakes import CONTOSO, NOON
-from tests.local_stack.storage_answers import Answer, batch_error, table_error
 from tests.local_stack.storage_gates import Break, Outage, Service, StorageGates
+from tests.local_stack.storage_responses import StorageResponse, batch_error, table_error
 from tests.storage import no_credential, provision
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def stores(azurite: Azurite) -> Iterator[Stores]:
         )
 
 
-#: Calls whose answer is needed; each returns without an error only if it is known to have been carried out.
+#: Calls whose response is needed; each returns without an error only if it is known to have been carried out.
 CALLS: dict[str, tuple[Service, Callable[[Stores], Any]]] = {
     "find a mail": ("table", lambda stores: stores.log.find(CONTOSO, "m-1")),
     "list mails": ("table", lambda stores: stores.log.list(DeliveryQuery(CONTOSO))),
@@ -136,7 +136,7 @@ BREAKS: tuple[Break, ...] = ("closed", "reset", "cut")
 
 @pytest.mark.parametrize("how", BREAKS)
 @pytest.mark.parametrize("call", CALLS)
-def test_an_answer_that_breaks_at_every_try_is_transient(stores: Stores, call: str, how: Break) -> None:
+def test_a_response_that_breaks_off_at_every_try_is_transient(stores: Stores, call: str, how: Break) -> None:
     service, make = CALLS[call]
     stores.texts.save(CONTOSO, "m-1", b"text")
 
@@ -155,7 +155,7 @@ def test_a_file_whose_bytes_break_off_at_every_try_is_read_later(stores: Stores,
 
 
 @pytest.mark.parametrize("how", BREAKS)
-def test_a_row_whose_answer_breaks_off_is_known_as_written(stores: Stores, how: Break) -> None:
+def test_a_row_whose_response_breaks_off_is_known_as_written(stores: Stores, how: Break) -> None:
     with stores.gates.during("table", Outage(breaks=how, times=1)):
         added = stores.log.add(a_claim())
     assert added
@@ -165,7 +165,7 @@ def test_a_row_whose_answer_breaks_off_is_known_as_written(stores: Stores, how: 
     assert accepted == stores.log.find(added.tenant_id, "m-1")
 
 
-def test_an_answer_to_a_batch_that_stalls_is_no_unforeseen_error(stores: Stores) -> None:
+def test_a_stalled_response_to_a_batch_is_no_unforeseen_error(stores: Stores) -> None:
     connection = stores.gates.gates.connection_string
     with (
         TableServiceClient.from_connection_string(connection, read_timeout=1, retry_total=0) as hasty,
@@ -201,10 +201,12 @@ REFUSALS_AFTER_THE_WRITE = [
 ]
 
 
-@pytest.mark.parametrize("answer", REFUSALS_AFTER_THE_WRITE)
-def test_a_flow_that_was_stored_despite_a_refusal_is_stored(stores: Stores, answer: Answer) -> None:
+@pytest.mark.parametrize("response", REFUSALS_AFTER_THE_WRITE)
+def test_a_flow_that_was_stored_despite_a_refusal_is_stored(
+    stores: Stores, response: StorageResponse
+) -> None:
     flow, secret = a_flow()
-    with stores.gates.during("table", Outage(answer=answer, path="$batch")):
+    with stores.gates.during("table", Outage(response=response, path="$batch")):
         stores.flows.add(flow, secret)
 
     assert stores.flows.flow(flow.flow_id) == flow
@@ -227,10 +229,12 @@ REFUSALS_OF_ONE_ROW = [
 ]
 
 
-@pytest.mark.parametrize("answer", REFUSALS_OF_ONE_ROW)
-def test_a_secret_that_was_replaced_and_refused_anyway_is_replaced(stores: Stores, answer: Answer) -> None:
+@pytest.mark.parametrize("response", REFUSALS_OF_ONE_ROW)
+def test_a_secret_that_was_replaced_and_refused_anyway_is_replaced(
+    stores: Stores, response: StorageResponse
+) -> None:
     secret = stores.stored_secret()
-    with stores.gates.during("table", Outage(answer=answer, method="PATCH")):
+    with stores.gates.during("table", Outage(response=response, method="PATCH")):
         assert stores.flows.replace_secret(replace(secret, cookie_hash="cookie"))
 
     found = stores.flows.secret(secret.flow_id)
@@ -238,10 +242,12 @@ def test_a_secret_that_was_replaced_and_refused_anyway_is_replaced(stores: Store
     assert found.cookie_hash == "cookie"
 
 
-@pytest.mark.parametrize("answer", REFUSALS_OF_ONE_ROW)
-def test_a_secret_that_was_taken_and_refused_anyway_is_taken_once(stores: Stores, answer: Answer) -> None:
+@pytest.mark.parametrize("response", REFUSALS_OF_ONE_ROW)
+def test_a_secret_that_was_taken_and_refused_anyway_is_taken_once(
+    stores: Stores, response: StorageResponse
+) -> None:
     secret = stores.stored_secret()
-    with stores.gates.during("table", Outage(answer=answer, method="PATCH")):
+    with stores.gates.during("table", Outage(response=response, method="PATCH")):
         assert stores.flows.consume_secret(secret)
 
     assert stores.flows.secret(secret.flow_id) is None
@@ -250,7 +256,7 @@ def test_a_secret_that_was_taken_and_refused_anyway_is_taken_once(stores: Stores
 
 def test_a_secret_whose_row_could_not_be_removed_is_used_anyway(stores: Stores) -> None:
     secret = stores.stored_secret()
-    with stores.gates.during("table", Outage(reaches=False, answers=False, method="DELETE")):
+    with stores.gates.during("table", Outage(reaches=False, responds=False, method="DELETE")):
         assert stores.flows.consume_secret(secret)
 
     assert stores.flows.secret(secret.flow_id) is None
@@ -260,7 +266,7 @@ def test_a_secret_whose_row_could_not_be_removed_is_used_anyway(stores: Stores) 
 
 def test_new_secrets_are_stored_where_the_row_of_used_ones_remained(stores: Stores) -> None:
     secret = stores.stored_secret()
-    with stores.gates.during("table", Outage(reaches=False, answers=False, method="DELETE")):
+    with stores.gates.during("table", Outage(reaches=False, responds=False, method="DELETE")):
         assert stores.flows.consume_secret(secret)
     held = FlowSecret(secret.flow_id, form_hash="form")
 
@@ -273,11 +279,13 @@ def test_new_secrets_are_stored_where_the_row_of_used_ones_remained(stores: Stor
     assert stores.flows.secret(secret.flow_id) is None
 
 
-@pytest.mark.parametrize("answer", REFUSALS_OF_ONE_ROW[:1] + REFUSALS_OF_ONE_ROW[3:])
-def test_settings_that_were_saved_and_refused_anyway_are_saved(stores: Stores, answer: Answer) -> None:
+@pytest.mark.parametrize("response", REFUSALS_OF_ONE_ROW[:1] + REFUSALS_OF_ONE_ROW[3:])
+def test_settings_that_were_saved_and_refused_anyway_are_saved(
+    stores: Stores, response: StorageResponse
+) -> None:
     tenant = str(uuid.uuid4())
     known = stores.settings.save(TenantSettings(tenant))
-    with stores.gates.during("table", Outage(answer=answer, method="PATCH")):
+    with stores.gates.during("table", Outage(response=response, method="PATCH")):
         saved = stores.settings.save(replace(known, last_version=3))
 
     assert stores.settings.load(tenant) == saved
@@ -287,7 +295,7 @@ def test_settings_that_never_reached_storage_are_not_taken_for_saved(stores: Sto
     tenant = str(uuid.uuid4())
     known = stores.settings.save(TenantSettings(tenant))
     with (
-        stores.gates.during("table", Outage(reaches=False, answers=False, method="PATCH")),
+        stores.gates.during("table", Outage(reaches=False, responds=False, method="PATCH")),
         pytest.raises(TransientError),
     ):
         stores.settings.save(replace(known, last_version=3))
@@ -295,7 +303,7 @@ def test_settings_that_never_reached_storage_are_not_taken_for_saved(stores: Sto
     assert stores.settings.load(tenant).last_version == known.last_version
 
 
-MISSING: dict[str, tuple[Service, Answer, Callable[[Stores], Any]]] = {
+MISSING: dict[str, tuple[Service, StorageResponse, Callable[[Stores], Any]]] = {
     "claim": ("table", batch_error(404, "TableNotFound"), lambda stores: stores.log.add(a_claim())),
     "claim while deleted": (
         "table",
@@ -314,53 +322,69 @@ MISSING: dict[str, tuple[Service, Answer, Callable[[Stores], Any]]] = {
         table_error(409, "TableBeingDeleted"),
         lambda stores: stores.settings.save(TenantSettings(CONTOSO)),
     ),
-    "file": ("blob", Answer(404, "ContainerNotFound"), lambda stores: stores.files.find(FILE)),
+    "file": ("blob", StorageResponse(404, "ContainerNotFound"), lambda stores: stores.files.find(FILE)),
     "file while deleted": (
         "blob",
-        Answer(409, "ContainerBeingDeleted"),
+        StorageResponse(409, "ContainerBeingDeleted"),
         lambda stores: stores.files.find(FILE),
     ),
     "put": (
         "blob",
-        Answer(409, "ContainerBeingDeleted"),
+        StorageResponse(409, "ContainerBeingDeleted"),
         lambda stores: stores.files.put(FILE, io.BytesIO(CONTENT)),
     ),
-    "load": ("blob", Answer(404, "ContainerNotFound"), lambda stores: stores.texts.load(CONTOSO, "m-1")),
+    "load": (
+        "blob",
+        StorageResponse(404, "ContainerNotFound"),
+        lambda stores: stores.texts.load(CONTOSO, "m-1"),
+    ),
     "keep": (
         "blob",
-        Answer(409, "ContainerBeingDeleted"),
+        StorageResponse(409, "ContainerBeingDeleted"),
         lambda stores: stores.texts.save(CONTOSO, "m-1", b""),
     ),
-    "remove": ("blob", Answer(404, "ContainerNotFound"), lambda stores: stores.texts.remove(CONTOSO, "m-1")),
-    "names": ("blob", Answer(404, "ContainerNotFound"), lambda stores: list(stores.texts.of_tenant(CONTOSO))),
+    "remove": (
+        "blob",
+        StorageResponse(404, "ContainerNotFound"),
+        lambda stores: stores.texts.remove(CONTOSO, "m-1"),
+    ),
+    "names": (
+        "blob",
+        StorageResponse(404, "ContainerNotFound"),
+        lambda stores: list(stores.texts.of_tenant(CONTOSO)),
+    ),
     "message": (
         "queue",
-        Answer(404, "QueueNotFound"),
+        StorageResponse(404, "QueueNotFound"),
         lambda stores: stores.outbox.put(b"{}", timedelta(0)),
     ),
     "message while deleted": (
         "queue",
-        Answer(409, "QueueBeingDeleted"),
+        StorageResponse(409, "QueueBeingDeleted"),
         lambda stores: stores.outbox.put(b"{}", timedelta(0)),
     ),
-    "backlog": ("queue", Answer(404, "QueueNotFound"), lambda stores: stores.outbox.backlog()),
-    "poison queue": ("queue", Answer(404, "QueueNotFound"), lambda stores: stores.outbox.poison_length()),
+    "backlog": ("queue", StorageResponse(404, "QueueNotFound"), lambda stores: stores.outbox.backlog()),
+    "poison queue": (
+        "queue",
+        StorageResponse(404, "QueueNotFound"),
+        lambda stores: stores.outbox.poison_length(),
+    ),
 }
 
 
 @pytest.mark.parametrize("call", MISSING)
 def test_a_part_of_storage_that_is_gone_is_an_operator_error(stores: Stores, call: str) -> None:
-    service, answer, make = MISSING[call]
+    service, response, make = MISSING[call]
 
-    with stores.gates.during(service, Outage(answer=answer)), pytest.raises(ProblemError) as gone:
+    with stores.gates.during(service, Outage(response=response)), pytest.raises(ProblemError) as gone:
         make(stores)
     assert isinstance(gone.value, ConfigurationError)
     assert gone.value.code == "storage_incomplete"
 
 
 def test_the_probe_does_not_take_a_missing_table_for_an_empty_one(stores: Stores) -> None:
-    """Azure answers a row of a missing table like a missing row."""
-    a_row_alone = Outage(answer=table_error(404, "ResourceNotFound"), method="GET", path="PartitionKey=")
+    """Azure responds for a row of a missing table as for a missing row."""
+    a_row_alone = Outage(response=table_error(404, "ResourceNotFound"), method="GET", path="PartitionKey=")
     with stores.gates.gates.during("table", a_row_alone), pytest.raises(ConfigurationError) as gone:
         probe_tables(stores.tables, ["NeverMade"])
 
@@ -368,24 +392,24 @@ def test_the_probe_does_not_take_a_missing_table_for_an_empty_one(stores: Stores
 
 
 @pytest.mark.parametrize(
-    ("answer", "code"),
+    ("response", "code"),
     [
-        (Answer(404, "BlobNotFound"), "attachment_not_found"),
-        (Answer(409, "BlobArchived"), "attachment_archived"),
-        (Answer(409, "BlobBeingRehydrated"), "attachment_archived"),
-        (Answer(409, "BlobUsesCustomerSpecifiedEncryption"), "attachment_encrypted"),
-        (Answer(400, "InvalidUri"), "attachment_refused"),
-        (Answer(400, "OutOfRangeInput"), "attachment_refused"),
-        (Answer(409, "SomethingNew"), "attachment_refused"),
-        (Answer(416, "InvalidRange"), "attachment_refused"),
+        (StorageResponse(404, "BlobNotFound"), "attachment_not_found"),
+        (StorageResponse(409, "BlobArchived"), "attachment_archived"),
+        (StorageResponse(409, "BlobBeingRehydrated"), "attachment_archived"),
+        (StorageResponse(409, "BlobUsesCustomerSpecifiedEncryption"), "attachment_encrypted"),
+        (StorageResponse(400, "InvalidUri"), "attachment_refused"),
+        (StorageResponse(400, "OutOfRangeInput"), "attachment_refused"),
+        (StorageResponse(409, "SomethingNew"), "attachment_refused"),
+        (StorageResponse(416, "InvalidRange"), "attachment_refused"),
     ],
 )
 def test_a_file_that_storage_never_gives_out_ends_its_mail_with_its_name(
-    stores: Stores, answer: Answer, code: str
+    stores: Stores, response: StorageResponse, code: str
 ) -> None:
     file = stores.files.find(FILE)
     for use in (lambda: stores.files.find(FILE), lambda: stores.files.read(file)):
-        with stores.gates.during("blob", Outage(answer=answer)), pytest.raises(RejectedError) as refused:
+        with stores.gates.during("blob", Outage(response=response)), pytest.raises(RejectedError) as refused:
             use()
         assert refused.value.code == code
         assert FILE in refused.value.problem.detail
@@ -394,7 +418,7 @@ def test_a_file_that_storage_never_gives_out_ends_its_mail_with_its_name(
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
 def test_a_refusal_of_a_file_that_passes_is_waited_for(stores: Stores, status: int) -> None:
     with (
-        stores.gates.during("blob", Outage(answer=Answer(status, "SomethingNew"))),
+        stores.gates.during("blob", Outage(response=StorageResponse(status, "SomethingNew"))),
         pytest.raises(TransientError),
     ):
         stores.files.find(FILE)
@@ -403,7 +427,7 @@ def test_a_refusal_of_a_file_that_passes_is_waited_for(stores: Stores, status: i
 @pytest.mark.parametrize("code", ["BlobImmutableDueToPolicy", "LeaseIdMissing"])
 def test_a_text_that_may_not_be_changed_is_an_operator_error(stores: Stores, code: str) -> None:
     with (
-        stores.gates.during("blob", Outage(answer=Answer(409, code))),
+        stores.gates.during("blob", Outage(response=StorageResponse(409, code))),
         pytest.raises(ConfigurationError) as locked,
     ):
         stores.texts.save(CONTOSO, "m-1", b"text")
@@ -419,7 +443,7 @@ def test_a_row_that_another_took_is_no_missing_table(stores: Stores) -> None:
 
 
 def test_the_outcome_of_a_write_that_cannot_be_checked_is_unknown(stores: Stores) -> None:
-    away = Outage(reaches=False, answers=False)
+    away = Outage(reaches=False, responds=False)
     with stores.gates.during("table", away), pytest.raises(TransientError):
         stores.settings.save(TenantSettings(str(uuid.uuid4())))
 
@@ -430,7 +454,7 @@ def test_a_refused_write_that_cannot_be_checked_is_no_conflict(stores: Stores) -
     assert added
     marked = replace(added, correlation_id="report-7")
     assert stores.log.save(marked)
-    unread = Outage(answer=table_error(503, "ServerBusy"), method="GET")
+    unread = Outage(response=table_error(503, "ServerBusy"), method="GET")
 
     with stores.gates.during("table", unread), pytest.raises(TransientError):
         stores.log.save(marked)
@@ -443,7 +467,7 @@ def test_a_refused_secret_that_cannot_be_checked_does_not_count_as_used(stores: 
     secret = stores.stored_secret()
     replaced = replace(secret, cookie_hash="cookie")
     assert stores.flows.replace_secret(replaced)
-    unread = Outage(answer=table_error(503, "ServerBusy"), method="GET")
+    unread = Outage(response=table_error(503, "ServerBusy"), method="GET")
 
     with stores.gates.during("table", unread), pytest.raises(TransientError):
         stores.flows.replace_secret(replaced)
@@ -451,7 +475,7 @@ def test_a_refused_secret_that_cannot_be_checked_does_not_count_as_used(stores: 
 
 
 @pytest.mark.parametrize("how", BREAKS)
-def test_settings_whose_answer_breaks_off_are_known_as_saved(stores: Stores, how: Break) -> None:
+def test_settings_whose_response_breaks_off_are_known_as_saved(stores: Stores, how: Break) -> None:
     tenant = str(uuid.uuid4())
     known = stores.settings.save(TenantSettings(tenant))
     with stores.gates.during("table", Outage(breaks=how, method="PATCH")):

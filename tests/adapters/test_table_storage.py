@@ -23,8 +23,8 @@ from shared.errors import ConfigurationError, TransientError
 from shared.settings.tenant import TenantSettings
 from tests.fakes import CONTOSO, NOON
 from tests.local_stack.azurite import Azurite
-from tests.local_stack.storage_answers import batch_error
 from tests.local_stack.storage_gates import UNAVAILABLE, Outage, StorageGates
+from tests.local_stack.storage_responses import batch_error
 from tests.storage import provision
 
 
@@ -96,7 +96,7 @@ def test_a_storage_that_refuses_the_app_is_an_operator_error(azurite: Azurite) -
         pytest.raises(ConfigurationError) as refused,
     ):
         TableSettingsStore(connected).load(CONTOSO)
-    # Azurite answers a wrong key with the code that Azure Storage has for its firewall.
+    # Azurite's code for a wrong key is the one that Azure Storage has for its firewall.
     assert refused.value.code == "storage_network_denied"
 
 
@@ -125,10 +125,10 @@ def a_claim(queue_id: str = "q-1") -> Delivery:
     return row.with_claim(queue_id, NOON)
 
 
-def test_a_row_whose_answer_was_lost_is_known_as_written(
+def test_a_row_whose_response_was_lost_is_known_as_written(
     gates: StorageGates, gated_log: TableDeliveryLog
 ) -> None:
-    with gates.during("table", Outage(answers=False, every=2)):
+    with gates.during("table", Outage(responds=False, every=2)):
         for _ in range(3):
             added = gated_log.add(a_claim())
             assert added
@@ -145,7 +145,7 @@ def test_a_claim_of_another_worker_is_not_taken_for_ones_own(
     mine = a_claim()
     assert gated_log.add(replace(mine, claimed_by="q-2"))
 
-    with gates.during("table", Outage(answers=False, every=2)):
+    with gates.during("table", Outage(responds=False, every=2)):
         for _ in range(2):
             with suppress(TransientError):
                 assert gated_log.add(mine) is None
@@ -160,7 +160,7 @@ def test_a_write_that_cannot_be_checked_is_retried_later(
 
 def test_an_unknown_refusal_propagates(gates: StorageGates, gated_log: TableDeliveryLog) -> None:
     with (
-        gates.during("table", Outage(answer=batch_error(400, "InvalidInput"))),
+        gates.during("table", Outage(response=batch_error(400, "InvalidInput"))),
         pytest.raises(HttpResponseError),
     ):
         gated_log.add(a_claim())

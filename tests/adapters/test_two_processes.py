@@ -39,7 +39,7 @@ def configure(ports: Services, local_authority: LocalAuthority) -> None:
     window = with_redirect(window, post_ticket(window, ports))
     browser = BrowserClient(local_authority.ca_file, posts_by_itself=False)
     fields = browser.consent(window.address, ADA).forms[0].fields
-    assert consent.finish(replace(window, state="").answers(**fields), ports).status == 303
+    assert consent.finish(replace(window, state="").callback_request(**fields), ports).status == 303
 
 
 @contextmanager

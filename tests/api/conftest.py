@@ -50,12 +50,12 @@ class Api:
             route_params=route or {},
             body=text,
         )
-        answer: func.HttpResponse = self.functions[name](request)
-        if answer.headers.get("Content-Type") == "application/problem+json":
+        response: func.HttpResponse = self.functions[name](request)
+        if response.headers.get("Content-Type") == "application/problem+json":
             described = next(operation for operation in OPERATIONS if operation.name == name)
-            code = json.loads(answer.get_body())["code"]
-            assert code in described.all_problems()[answer.status_code], f"{name} does not document {code}"
-        return answer
+            code = json.loads(response.get_body())["code"]
+            assert code in described.all_problems()[response.status_code], f"{name} does not document {code}"
+        return response
 
 
 @dataclass

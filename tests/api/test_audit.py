@@ -25,13 +25,13 @@ class BrokenSettings(MemorySettings):
 def test_each_admin_operation_leaves_one_audit_event(
     operation: Operation, caller: str, api: Api, log: Log
 ) -> None:
-    answer = api.call(operation.name, method=operation.method, body={}, route=ROUTE, caller=caller)
+    response = api.call(operation.name, method=operation.method, body={}, route=ROUTE, caller=caller)
 
     [event] = log.named("admin_operation")
-    refused = answer.headers.get("Content-Type") == "application/problem+json"
+    refused = response.headers.get("Content-Type") == "application/problem+json"
     assert event["action"] == operation.name
     assert (event["tid"], event["oid"], event["azp"]) == (CONTOSO, f"{caller}-object-id", "frontend")
-    assert (event["result"] == str(answer.status_code)) is not refused
+    assert (event["result"] == str(response.status_code)) is not refused
     assert len(event["trace_id"]) == 32
 
 
@@ -54,9 +54,11 @@ def test_a_request_that_is_too_large_leaves_an_audit_event_too(
 def test_of_a_request_that_is_too_large_without_a_token_nothing_is_read(
     operation: Operation, api: Api
 ) -> None:
-    answer = api.call(operation.name, method=operation.method, body=b"x" * 140_000, route=ROUTE, caller=None)
+    response = api.call(
+        operation.name, method=operation.method, body=b"x" * 140_000, route=ROUTE, caller=None
+    )
 
-    assert answer.status_code == 401
+    assert response.status_code == 401
 
 
 def test_an_audit_event_names_no_address(api: Api, log: Log) -> None:

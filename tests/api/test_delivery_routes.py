@@ -48,26 +48,26 @@ def send_request(function: Any, method: str, token: str | None) -> func.HttpResp
         route_params={"message_id": "m-1"},
         body=b"",
     )
-    answer: func.HttpResponse = function(request)
-    return answer
+    response: func.HttpResponse = function(request)
+    return response
 
 
 @pytest.mark.parametrize(("function", "method", "status"), ROUTES)
-def test_an_admin_gets_an_answer(services: FakeServices, function: Any, method: str, status: int) -> None:
-    answer = send_request(function, method, "ada")
+def test_an_admin_gets_a_response(services: FakeServices, function: Any, method: str, status: int) -> None:
+    response = send_request(function, method, "ada")
 
-    assert answer.status_code == status
-    assert json.loads(answer.get_body())
+    assert response.status_code == status
+    assert json.loads(response.get_body())
 
 
 @pytest.mark.parametrize(("function", "method", "status"), ROUTES)
 @pytest.mark.parametrize(("token", "refusal"), [(None, 401), ("forged", 401), ("uma", 403)])
-def test_a_caller_without_the_admin_role_gets_no_answer(
+def test_a_caller_without_the_admin_role_gets_no_response(
     services: FakeServices, function: Any, method: str, status: int, token: str | None, refusal: int
 ) -> None:
     before = list(services.outbox.messages)
-    answer = send_request(function, method, token)
+    response = send_request(function, method, token)
 
-    assert answer.status_code == refusal
-    assert b"m-1" not in answer.get_body()
+    assert response.status_code == refusal
+    assert b"m-1" not in response.get_body()
     assert services.outbox.messages == before

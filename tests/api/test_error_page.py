@@ -40,13 +40,13 @@ def open_page(api: Api, name: str) -> func.HttpResponse:
     return api.call(name, caller=None, route={"flow_id": FLOW}, **LOOKING_UP[name])  # type: ignore[arg-type]
 
 
-def reference_of(answer: func.HttpResponse) -> str:
-    found = re.search(r"<code>([0-9a-f]{32})</code>", answer.get_body().decode())
+def reference_of(response: func.HttpResponse) -> str:
+    found = re.search(r"<code>([0-9a-f]{32})</code>", response.get_body().decode())
     assert found is not None
     return found[1]
 
 
-def test_what_a_browser_window_opens_is_answered_with_pages() -> None:
+def test_what_a_browser_window_opens_gets_pages() -> None:
     assert {operation.name for operation in PAGES} == {"show_consent_start", *LOOKING_UP}
 
 
@@ -56,17 +56,17 @@ def test_an_unexpected_error_is_a_page_with_a_reference_that_is_in_the_log(
 ) -> None:
     api.ports.flows = BrokenFlows()
 
-    answer = open_page(api, name)
+    response = open_page(api, name)
 
-    assert answer.status_code == 500
-    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
-    text = answer.get_body().decode()
+    assert response.status_code == 500
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
+    text = response.get_body().decode()
     assert f"<h1>{catalogue()['internal_error'].title}</h1>" in text
     assert "Tenant Settings page" in text
     assert "division" not in text
     [event] = log.named("unexpected_error")
-    assert event["trace_id"] == reference_of(answer)
+    assert event["trace_id"] == reference_of(response)
 
 
 def test_a_repeated_error_shows_the_reference_that_is_in_the_log(api: Api, log: Log) -> None:
@@ -80,15 +80,15 @@ def test_a_repeated_error_shows_the_reference_that_is_in_the_log(api: Api, log: 
     assert [event["trace_id"] for event in log.named("unexpected_error")] == [first]
 
 
-def test_while_storage_does_not_answer_a_page_suggests_a_restart(api: Api, log: Log) -> None:
+def test_while_storage_does_not_respond_a_page_suggests_a_restart(api: Api, log: Log) -> None:
     api.ports.flows = AbsentFlows()
 
-    answers = [open_page(api, "show_consent_result") for _ in range(3)]
+    responses = [open_page(api, "show_consent_result") for _ in range(3)]
 
-    assert [answer.status_code for answer in answers] == [503, 503, 503]
-    assert explain("consent_interrupted").title in answers[0].get_body().decode()
+    assert [response.status_code for response in responses] == [503, 503, 503]
+    assert explain("consent_interrupted").title in responses[0].get_body().decode()
     [event] = log.named("requests_refused")
-    assert {reference_of(answer) for answer in answers} == {event["trace_id"]}
+    assert {reference_of(response) for response in responses} == {event["trace_id"]}
 
 
 def test_a_wrong_setting_is_not_named_on_the_page(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,10 +98,10 @@ def test_a_wrong_setting_is_not_named_on_the_page(api: Api, monkeypatch: pytest.
     monkeypatch.delenv("PUBLIC_BASE_URL", raising=False)
     monkeypatch.setattr(bootstrap, "services", lambda: services)
 
-    answer = open_page(api, "finish_consent")
+    response = open_page(api, "finish_consent")
 
-    text = answer.get_body().decode()
-    assert answer.status_code == 500
+    text = response.get_body().decode()
+    assert response.status_code == 500
     assert explain("consent_unavailable").title in text
     assert "ENTRA_TENANT_ID" not in text
     assert "PUBLIC_BASE_URL" not in text
@@ -111,8 +111,8 @@ def test_a_wrong_setting_is_not_named_on_the_page(api: Api, monkeypatch: pytest.
 def test_a_request_over_the_limit_is_a_page_too(api: Api, operation: Operation) -> None:
     body = b"a" * (operation.max_body_bytes + 1)
 
-    answer = api.call(operation.name, method="POST", body=body, caller=None, route={"flow_id": FLOW})
+    response = api.call(operation.name, method="POST", body=body, caller=None, route={"flow_id": FLOW})
 
-    assert answer.status_code == 413
-    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-    assert reference_of(answer)
+    assert response.status_code == 413
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert reference_of(response)

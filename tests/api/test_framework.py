@@ -18,16 +18,16 @@ ROUTE = {"flow_id": "00000000-0000-4000-8000-000000000001", "message_id": "sales
 ADMIN_FUNCTIONS = [(operation.name, ROUTE) for operation in OPERATIONS if operation.admin]
 
 
-def read(answer: func.HttpResponse) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(answer.get_body())
+def read(response: func.HttpResponse) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(response.get_body())
     return found
 
 
 def test_health_returns_alive_and_the_version_and_nothing_else(api: Api) -> None:
-    answer = api.call("get_health", caller=None)
+    response = api.call("get_health", caller=None)
 
-    assert answer.status_code == 200
-    assert read(answer) == {"status": "alive", "version": VERSION}
+    assert response.status_code == 200
+    assert read(response) == {"status": "alive", "version": VERSION}
 
 
 @pytest.mark.parametrize(("name", "route"), ADMIN_FUNCTIONS, ids=str)
@@ -42,11 +42,11 @@ def test_health_returns_alive_and_the_version_and_nothing_else(api: Api) -> None
 def test_only_a_workspace_admin_reads_or_changes_settings(
     api: Api, name: str, route: dict[str, str], token: str | None, status: int, code: str
 ) -> None:
-    answer = api.call(name, caller=token, route=route)
+    response = api.call(name, caller=token, route=route)
 
-    assert answer.status_code == status
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert read(answer)["code"] == code
+    assert response.status_code == status
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert read(response)["code"] == code
     assert api.ports.settings.rows == {}
 
 
@@ -78,10 +78,10 @@ def test_settings_come_with_an_etag(api: Api) -> None:
 
 
 def test_an_invalid_request_becomes_a_problem_with_its_fields(api: Api) -> None:
-    answer = api.call("enable_sending", method="POST", body={"fromEmailAddress": "nobody"})
+    response = api.call("enable_sending", method="POST", body={"fromEmailAddress": "nobody"})
 
-    assert answer.status_code == 400
-    assert read(answer)["errors"][0]["field"] == "fromEmailAddress"
+    assert response.status_code == 400
+    assert read(response)["errors"][0]["field"] == "fromEmailAddress"
 
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -109,10 +109,10 @@ def test_every_request_gets_a_trace_id_of_our_own(api: Api, header: str) -> None
 def test_the_trace_id_of_the_caller_is_recorded_with_ours(
     api: Api, log: Log, header: str, recorded: str | None
 ) -> None:
-    answer = api.call("save_tenant_settings", method="PUT", body={}, headers={"traceparent": header})
+    response = api.call("save_tenant_settings", method="PUT", body={}, headers={"traceparent": header})
 
     assert [event.get("caller_trace_id") for event in log.events] == [recorded, recorded]
-    assert {event["trace_id"] for event in log.events} == {read(answer)["traceId"]}
+    assert {event["trace_id"] for event in log.events} == {read(response)["traceId"]}
 
 
 def test_a_bug_is_a_problem_with_a_trace_and_nothing_of_the_bug(
@@ -124,12 +124,12 @@ def test_a_bug_is_a_problem_with_a_trace_and_nothing_of_the_bug(
 
     api.ports.settings = Broken()
 
-    answer = api.call("get_tenant_settings")
+    response = api.call("get_tenant_settings")
 
-    assert answer.status_code == 500
-    assert read(answer)["code"] == "internal_error"
-    assert b"division" not in answer.get_body()
-    assert read(answer)["traceId"] in caplog.text
+    assert response.status_code == 500
+    assert read(response)["code"] == "internal_error"
+    assert b"division" not in response.get_body()
+    assert read(response)["traceId"] in caplog.text
     assert "ZeroDivisionError" in caplog.text
 
 
@@ -157,11 +157,11 @@ def test_a_missing_setting_makes_the_api_return_an_operator_error(
         monkeypatch.setenv(setting, value)
     monkeypatch.setattr(bootstrap, "services", lambda: services)
 
-    answer = api.call(name, route=route)
+    response = api.call(name, route=route)
 
-    assert answer.status_code == 500
-    assert read(answer)["code"] == code
-    assert read(answer)["whoActs"] == "operator"
+    assert response.status_code == 500
+    assert read(response)["code"] == code
+    assert read(response)["whoActs"] == "operator"
 
 
 #: Headers that App Service, proxies or API gateways set, and that anybody can send.
@@ -183,9 +183,9 @@ OF_INTERMEDIARIES = {
 
 @pytest.mark.parametrize(("name", "route"), ADMIN_FUNCTIONS, ids=str)
 def test_headers_of_an_intermediary_do_not_authenticate(api: Api, name: str, route: dict[str, str]) -> None:
-    answer = api.call(name, caller=None, route=route, headers=OF_INTERMEDIARIES)
+    response = api.call(name, caller=None, route=route, headers=OF_INTERMEDIARIES)
 
-    assert answer.status_code == 401
+    assert response.status_code == 401
 
 
 def test_headers_of_an_intermediary_change_no_address(api: Api) -> None:
@@ -210,7 +210,7 @@ def test_the_tenant_of_the_token_chooses_the_settings(api: Api, ports: FakeServi
     assert CONTOSO not in ports.settings.rows
 
 
-def test_every_further_endpoint_answers_an_admin(api: Api) -> None:
+def test_every_further_endpoint_responds_to_an_admin(api: Api) -> None:
     save = {"fromEmailAddress": "ada@contoso.com", "largeFileAttachments": False}
 
     assert read(api.call("save_tenant_settings", method="PUT", body=save))["code"] == "not_configured"
@@ -219,7 +219,7 @@ def test_every_further_endpoint_answers_an_admin(api: Api) -> None:
 
 
 def test_an_admin_consent_for_the_app_returns_by_get(api: Api) -> None:
-    answer = api.call("finish_admin_consent", caller=None)
+    response = api.call("finish_admin_consent", caller=None)
 
-    assert answer.status_code == 303
-    assert answer.headers["Location"].endswith("/api/consent/result?problem=consent_not_found")
+    assert response.status_code == 303
+    assert response.headers["Location"].endswith("/api/consent/result?problem=consent_not_found")

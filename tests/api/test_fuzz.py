@@ -1,4 +1,4 @@
-"""The API answers any request as documented, never with a 500."""
+"""The API responds to any request as documented, never with a 500."""
 
 from dataclasses import replace
 from typing import Any
@@ -73,8 +73,8 @@ def test_the_api_conforms_to_its_openapi_document(
     if caller:
         case.headers["Authorization"] = f"Bearer {caller}"
 
-    answer = case.call(app=app(state), base_url="http://mailer.contoso.com")
+    response = case.call(app=app(state), base_url="http://mailer.contoso.com")
 
-    if answer.status_code != 404 or answer.content:
-        # An address that fits no route never reaches the app: the host answers it, without a body.
-        case.validate_response(answer, checks=list(PROMISES))
+    if response.status_code != 404 or response.content:
+        # An address that fits no route never reaches the app: the host responds, without a body.
+        case.validate_response(response, checks=list(PROMISES))

@@ -12,7 +12,7 @@ from tests.builders import ADMIN
 from tests.fakes import NOON, FakeServices
 
 
-def test_when_every_part_answers_the_app_is_ready() -> None:
+def test_when_every_part_responds_the_app_is_ready() -> None:
     reply = read_readiness(a_request(), ADMIN, FakeServices())
 
     assert reply.status == 200
@@ -90,7 +90,7 @@ def test_what_waits_in_the_queue_is_counted_with_the_age_of_the_oldest() -> None
     )
 
 
-def test_a_poison_queue_that_does_not_answer_has_no_length() -> None:
+def test_a_poison_queue_that_does_not_respond_has_no_length() -> None:
     ports = FakeServices()
     ports.outbox.fail.append(ConfigurationError("storage_incomplete", service="queues"))
 

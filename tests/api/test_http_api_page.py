@@ -12,7 +12,7 @@ from shared.api.request import MAX_BODY_BYTES
 PAGE = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text("utf-8")
 
 
-def test_the_page_lists_what_the_host_answers_without_a_body() -> None:
+def test_the_page_lists_the_responses_of_the_host_without_a_body() -> None:
     listed = re.findall(r"^\| (\d{3}) \| (.*) \|$", PAGE, re.MULTILINE)
 
     assert {int(status): reason for status, reason in listed} == HOST_RESPONSES

@@ -44,18 +44,18 @@ def test_no_operation_reads_more_than_64_kb_but_that_of_many_ids(operation: Oper
     many_ids = 2 if operation.name == "retry_deliveries" else 1
     assert operation.max_body_bytes == many_ids * MAX_BODY_BYTES
 
-    answer = api.call(operation.name, method=operation.method, body=b"a&" * 500_000)
+    response = api.call(operation.name, method=operation.method, body=b"a&" * 500_000)
 
-    assert answer.status_code == 413
+    assert response.status_code == 413
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 def test_no_operation_parses_more_than_50_fields_of_a_query(operation: Operation, api: Api) -> None:
     assert operation.max_fields <= MAX_FIELDS
 
-    answer = api.call(operation.name, method=operation.method, query="a=1&" * 50 + "b")
+    response = api.call(operation.name, method=operation.method, query="a=1&" * 50 + "b")
 
-    assert answer.status_code == 413
+    assert response.status_code == 413
 
 
 @pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.form], ids=lambda each: each.name)
@@ -96,9 +96,9 @@ def test_an_operation_without_a_body_ignores_the_announcement(headers: dict[str,
 def test_a_chunked_request_gets_411_and_nothing_happens(operation: Operation, api: Api) -> None:
     headers = {"Transfer-Encoding": "chunked", "Content-Type": "application/json"}
 
-    answer = api.call(operation.name, method=operation.method, headers=headers)
+    response = api.call(operation.name, method=operation.method, headers=headers)
 
-    assert answer.status_code == 411
+    assert response.status_code == 411
     assert api.ports.outbox.messages == []
     assert api.ports.settings.rows == {}
 
@@ -136,9 +136,9 @@ def test_a_repeated_or_unknown_parameter_of_a_signed_in_caller_is_an_error(
 
 @pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.admin], ids=lambda each: each.name)
 def test_every_operation_of_an_admin_refuses_an_unknown_parameter(operation: Operation, api: Api) -> None:
-    answer = api.call(operation.name, method=operation.method, query="utm_source=mail", body={})
+    response = api.call(operation.name, method=operation.method, query="utm_source=mail", body={})
 
-    assert answer.status_code == 400
+    assert response.status_code == 400
     assert api.ports.settings.rows == {}
 
 
@@ -149,9 +149,9 @@ def test_an_anonymous_caller_may_send_what_we_do_not_know() -> None:
 
 
 def test_the_query_of_the_url_counts_and_not_the_one_parsed_by_the_host(api: Api) -> None:
-    answer = api.call("list_deliveries", query="limit=1&limit=2")
+    response = api.call("list_deliveries", query="limit=1&limit=2")
 
-    assert answer.status_code == 400
+    assert response.status_code == 400
 
 
 ADVERSARIAL: dict[str, Any] = {

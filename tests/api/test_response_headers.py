@@ -20,7 +20,7 @@ def frame_rule(policy: str) -> str:
 
 @pytest.mark.parametrize("caller", [None, "ada"])
 @pytest.mark.parametrize("name", [operation.name for operation in OPERATIONS])
-def test_every_function_answers_with_the_standard_headers(api: Api, name: str, caller: str | None) -> None:
+def test_every_function_responds_with_the_standard_headers(api: Api, name: str, caller: str | None) -> None:
     headers = api.call(name, caller=caller, route=ROUTE).headers
 
     for header, value in STANDARD.items():
@@ -30,32 +30,32 @@ def test_every_function_answers_with_the_standard_headers(api: Api, name: str, c
             assert headers[header] == value
 
 
-def test_an_unexpected_error_is_answered_with_the_standard_headers(api: Api) -> None:
+def test_the_response_to_an_unexpected_error_has_the_standard_headers(api: Api) -> None:
     class Broken(MemoryFlows):
         def flow(self, flow_id: str) -> None:
             raise ZeroDivisionError
 
     api.ports.flows = Broken()
-    answer = api.call("get_consent", route=ROUTE)
+    response = api.call("get_consent", route=ROUTE)
 
-    assert answer.status_code == 500
-    assert STANDARD.items() <= dict(answer.headers.items()).items()
+    assert response.status_code == 500
+    assert STANDARD.items() <= dict(response.headers.items()).items()
 
 
-def test_answers_of_the_host_have_the_same_headers() -> None:
+def test_responses_of_the_host_have_the_same_headers() -> None:
     host = json.loads(HOST_JSON.read_text("utf-8"))
 
     assert host["extensions"]["http"]["customHeaders"] == STANDARD
 
 
 def test_cross_origin_pages_may_read_every_documented_header(api: Api) -> None:
-    answers = [
-        answer
+    responses = [
+        response
         for path in document()["paths"].values()
         for operation in path.values()
-        for answer in operation["responses"].values()
+        for response in operation["responses"].values()
     ]
-    named = {header for answer in answers for header in answer.get("headers", {})}
+    named = {header for response in responses for header in response.get("headers", {})}
 
     exposed = api.call("get_tenant_settings").headers["Access-Control-Expose-Headers"].split(", ")
 

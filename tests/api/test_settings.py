@@ -219,7 +219,7 @@ def test_reset_of_nothing_is_fine(ports: FakeServices) -> None:
     assert call(settings_api.reset_settings, ports).status == 204
 
 
-def test_a_reset_with_a_lost_answer_is_reported_done_and_leaves_no_tokens(ports: FakeServices) -> None:
+def test_a_reset_with_a_lost_response_is_done_and_leaves_no_tokens(ports: FakeServices) -> None:
     complete_consent(ports)
     seen = call(settings_api.read, ports).headers["ETag"]
     ports.settings.lost = [PreconditionFailedError("settings_changed")]
@@ -231,7 +231,7 @@ def test_a_reset_with_a_lost_answer_is_reported_done_and_leaves_no_tokens(ports:
     assert ports.vault.secrets == {}
 
 
-def test_a_consent_whose_start_was_written_without_an_answer_is_started(ports: FakeServices) -> None:
+def test_a_consent_starts_although_the_response_to_its_write_was_lost(ports: FakeServices) -> None:
     seen = call(settings_api.read, ports).headers["ETag"]
     ports.settings.lost = [PreconditionFailedError("settings_changed")]
 

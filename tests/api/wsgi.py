@@ -31,12 +31,12 @@ def wsgi_app(functions: dict[str, Any]) -> Application:
         for method, pattern, name in routes:
             found = pattern.fullmatch(environ["PATH_INFO"])
             if found and environ["REQUEST_METHOD"] == method:
-                answer = functions[name](_request(environ, found.groupdict()))
+                response = functions[name](_request(environ, found.groupdict()))
                 start_response(
-                    f"{answer.status_code} {HTTPStatus(answer.status_code).phrase}",
-                    list(answer.headers.items()),
+                    f"{response.status_code} {HTTPStatus(response.status_code).phrase}",
+                    list(response.headers.items()),
                 )
-                return [answer.get_body()]
+                return [response.get_body()]
         start_response("404 Not Found", [("Content-Length", "0")])
         return [b""]
 

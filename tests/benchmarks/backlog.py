@@ -1,6 +1,6 @@
 """The throughput of a thousand queued mails compared with the limit.
 
-Graph answers in 200 ms and allows four requests at once.
+Graph responds in 200 ms and allows four requests at once.
 """
 
 import time

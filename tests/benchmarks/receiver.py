@@ -23,7 +23,7 @@ _PIECE = 1024 * 1024
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Answers as Graph does when all goes well."""
+    """Responds as Graph does without errors."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -33,18 +33,18 @@ class Receiver(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Find nothing."""
-        self._answer(200, {"value": []})
+        self._respond(200, {"value": []})
 
     def do_POST(self) -> None:
         """Accept a mail, a draft, a file or a request for an upload session."""
         self._read()
         if self.path.endswith(("/sendMail", "/send")):
-            self._answer(202)
+            self._respond(202)
         elif self.path.endswith("/createUploadSession"):
             host = self.headers["Host"]
-            self._answer(201, {"uploadUrl": f"https://{host}/upload", "nextExpectedRanges": ["0-"]})
+            self._respond(201, {"uploadUrl": f"https://{host}/upload", "nextExpectedRanges": ["0-"]})
         else:
-            self._answer(201, {"id": "AAkALgAAAAAAHYQDEapm"})
+            self._respond(201, {"id": "AAkALgAAAAAAHYQDEapm"})
 
     def do_PUT(self) -> None:
         """Accept a chunk."""
@@ -52,16 +52,16 @@ class Receiver(BaseHTTPRequestHandler):
         found = _RANGE.fullmatch(self.headers["Content-Range"])
         after, total = (int(found[2]) + 1, int(found[3])) if found else (0, 0)
         if after == total:
-            self._answer(201)
+            self._respond(201)
         else:
-            self._answer(200, {"nextExpectedRanges": [str(after)]})
+            self._respond(200, {"nextExpectedRanges": [str(after)]})
 
     def _read(self) -> None:
         left = int(self.headers.get("Content-Length", 0))
         while left:
             left -= len(self.rfile.read(min(left, _PIECE)))
 
-    def _answer(self, status: int, document: object = None) -> None:
+    def _respond(self, status: int, document: object = None) -> None:
         body = b"" if document is None else json.dumps(document).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))

@@ -49,7 +49,7 @@ _STORAGE_LATENCY = 0.01
 _GRAPH_LATENCY = 0.2
 _WINDOW = 60.0
 _CONCURRENT = 4
-#: Graph's answer to the fifth request at once, as reported by its users.
+#: Graph's response to the fifth request at once, as reported by its users.
 _CONCURRENCY_RETRY_AFTER = 2.128
 _MIN_POLL, _MAX_POLL = 0.1, 5.0
 

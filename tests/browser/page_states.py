@@ -1,4 +1,4 @@
-"""Every state of both pages, with the API answers that produce it."""
+"""Every state of both pages, with the API responses that produce it."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -82,7 +82,7 @@ def consent_pages() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class SettingsState:
-    """An API answer for the settings page, and the actions of a person."""
+    """An API response for the settings page, and the actions of a person."""
 
     settings: TenantSettings
     pause: SendingPause | None = None
@@ -207,8 +207,8 @@ def _wrong_recipient(page: Page) -> None:
 
 
 def open_state(page: Page, state: SettingsState, stack: LocalStack) -> None:
-    """Open the settings page over an API that answers a state."""
-    page.route(f"{stack.api_url}/api/**", lambda route: _answer(route, state))
+    """Open the settings page over an API that returns a state."""
+    page.route(f"{stack.api_url}/api/**", lambda route: _respond(route, state))
     page.goto(f"{stack.frontend_origin}/settings")
     page.wait_for_selector("body[data-ready]")
     if state.stage is not FlowStage.LINK_NOT_OPENED:
@@ -221,7 +221,7 @@ def open_state(page: Page, state: SettingsState, stack: LocalStack) -> None:
         state.then(page)
 
 
-def _answer(route: Route, state: SettingsState) -> None:
+def _respond(route: Route, state: SettingsState) -> None:
     path = route.request.url.partition("/api")[2].partition("?")[0]
     headers = {"Access-Control-Allow-Origin": "*", "Content-Type": "application/json"}
     for ending, error in state.problems.items():

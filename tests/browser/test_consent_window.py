@@ -30,15 +30,15 @@ REPOST = """fields => {
 def test_the_outcome_is_shown_although_microsoft_isolates_the_window(
     settings: TenantSettings, context: BrowserContext
 ) -> None:
-    answers: list[Response] = []
-    context.on("response", lambda response: answers.append(response))  # noqa: PLW0108 (it sets an attribute)
+    responses: list[Response] = []
+    context.on("response", lambda response: responses.append(response))  # noqa: PLW0108 (it sets an attribute)
     settings.from_address.fill(REPORTS)
 
     window = settings.window_of(settings.enable)
     window.sign_in(REPORTS)
     window.permissions()
 
-    policies = [a.headers.get("cross-origin-opener-policy") for a in answers if "/authorize" in a.url]
+    policies = [a.headers.get("cross-origin-opener-policy") for a in responses if "/authorize" in a.url]
     assert policies == ["same-origin", "same-origin"]
     assert window.page.evaluate("window.opener") is None
     window.accept()

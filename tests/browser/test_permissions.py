@@ -22,13 +22,13 @@ def test_the_application_permission_is_offered_only_with_an_address_list(
 ) -> None:
     without_a_list = admin.settings() | {"applicationAvailable": False}
 
-    def answer(route: Route) -> None:
+    def respond(route: Route) -> None:
         route.fulfill(json=without_a_list, headers={"Access-Control-Allow-Origin": "*"})
 
     listed = tab()
     listed.page.get_by_text("More options").click()
     expect(listed.page.get_by_role("radio", name="Application")).to_be_visible()
-    context.route("**/api/tenant-settings/smtp", answer)
+    context.route("**/api/tenant-settings/smtp", respond)
     unlisted = tab()
     unlisted.page.get_by_text("More options").click()
 

@@ -51,7 +51,7 @@ def flow_result(ports: FakeServices, window: Window) -> tuple[str, str | None]:
 
 
 def refusal(ports: FakeServices, window: Window, **reply: str) -> str:
-    """Return the problem of an answer that was not taken."""
+    """Return the problem of a refused callback."""
     found = finish(window, ports, **reply)
     assert found.status == 303
     return parse_qs(urlsplit(found.headers["Location"]).query)["problem"][0]
@@ -80,7 +80,7 @@ def test_the_browser_is_sent_on_without_code_or_state_in_the_address(ports: Fake
     assert window.state not in location
 
 
-def test_a_reloaded_answer_shows_how_it_ended_and_redeems_nothing(ports: FakeServices) -> None:
+def test_a_reloaded_callback_shows_the_result_and_redeems_nothing(ports: FakeServices) -> None:
     window = complete_consent(ports)
     ports.authorizer.fail.append(AssertionError("the code was redeemed twice"))
 
@@ -91,7 +91,7 @@ def test_a_reloaded_answer_shows_how_it_ended_and_redeems_nothing(ports: FakeSer
 
 
 @pytest.mark.parametrize("state", ["", "nonsense", "00000000-0000-4000-8000-000000000099.secret"])
-def test_an_answer_to_no_consent_of_the_app_is_refused(ports: FakeServices, state: str) -> None:
+def test_a_callback_of_no_consent_of_the_app_is_refused(ports: FakeServices, state: str) -> None:
     window = replace(open_start_link(enable(ports), ports), state=state)
 
     assert refusal(ports, window) == "consent_not_found"
@@ -106,7 +106,7 @@ def test_a_guessed_state_is_refused_and_changes_nothing(ports: FakeServices) -> 
     assert flow_result(ports, window) == ("completed", None)
 
 
-def test_an_answer_before_the_link_was_opened_is_refused(ports: FakeServices) -> None:
+def test_a_callback_before_the_link_was_opened_is_refused(ports: FakeServices) -> None:
     link = enable(ports)
 
     assert refusal(ports, replace(link, state=f"{link.flow_id}.x", cookie="x")) == "consent_reply_invalid"
@@ -136,9 +136,9 @@ def test_a_consent_is_finished_only_in_the_browser_that_opened_its_link(
     ports: FakeServices, cookies: str, code: str
 ) -> None:
     window = open_start_link(enable(ports), ports)
-    answer = replace(window.answers(), headers={"cookie": cookies.replace("RIGHT", window.cookie)})
+    error = replace(window.callback_request(), headers={"cookie": cookies.replace("RIGHT", window.cookie)})
 
-    reply = consent.finish(answer, ports)
+    reply = consent.finish(error, ports)
 
     assert parse_qs(urlsplit(reply.headers["Location"]).query)["problem"] == [code]
     assert "Set-Cookie" not in reply.headers
@@ -169,7 +169,7 @@ def test_the_cookie_is_removed_once_it_was_used(ports: FakeServices, reply: dict
 
 
 def test_an_expired_consent_does_not_remove_the_cookie_of_a_newer_one(ports: FakeServices) -> None:
-    """That consent may be another tenant's; anyone can send an answer."""
+    """That consent may be another tenant's; anyone can send a callback."""
     window = open_start_link(enable(ports), ports)
     ports.system.pass_time(timedelta(minutes=10))
 
@@ -179,7 +179,7 @@ def test_an_expired_consent_does_not_remove_the_cookie_of_a_newer_one(ports: Fak
     assert "Set-Cookie" not in reply.headers
 
 
-def test_of_two_answers_at_once_one_is_taken(ports: FakeServices) -> None:
+def test_of_two_callbacks_at_once_one_is_taken(ports: FakeServices) -> None:
     window = open_start_link(enable(ports), ports)
 
     class ConsumedFlows(MemoryFlows):
@@ -237,7 +237,7 @@ def test_the_time_to_consent_varies_by_the_clock_difference_of_two_hosts(
         ports = FakeServices()
         window = open_start_link(enable(ports), ports)
         ports.system.pass_time(passed)
-        # Another host takes the answer.
+        # Another host handles the callback.
         ports.system.set_clock(ahead)
         finish(window, ports)
         ends.append(flow_result(ports, window)[0])
@@ -392,7 +392,7 @@ def test_while_the_vault_is_unavailable_no_settings_name_missing_tokens(
     assert ports.settings.load(CONTOSO).consent is None
 
 
-def test_an_answer_after_a_reset_changes_nothing(ports: FakeServices) -> None:
+def test_a_callback_after_a_reset_changes_nothing(ports: FakeServices) -> None:
     window = open_start_link(enable(ports), ports)
     call(settings.reset_settings, ports)
 
@@ -403,7 +403,7 @@ def test_an_answer_after_a_reset_changes_nothing(ports: FakeServices) -> None:
     assert ports.vault.secrets == {}
 
 
-def test_an_answer_after_a_newer_consent_was_begun_changes_nothing(ports: FakeServices) -> None:
+def test_a_callback_after_a_newer_consent_was_begun_changes_nothing(ports: FakeServices) -> None:
     old = open_start_link(enable(ports, "old@contoso.com"), ports)
     new = open_start_link(enable(ports, "ada@contoso.com"), ports)
 
@@ -470,13 +470,13 @@ def test_a_form_is_read_as_a_browser_posts_it(ports: FakeServices) -> None:
 UNAVAILABLE = TransientError("storage_unavailable", service="tables")
 
 
-@pytest.mark.parametrize("answer", [PreconditionFailedError("settings_changed"), UNAVAILABLE], ids=str)
-def test_a_consent_with_stored_settings_completes_despite_a_lost_answer(
-    ports: FakeServices, answer: Exception
+@pytest.mark.parametrize("error", [PreconditionFailedError("settings_changed"), UNAVAILABLE], ids=str)
+def test_a_consent_with_stored_settings_completes_without_the_response(
+    ports: FakeServices, error: Exception
 ) -> None:
     window = open_start_link(enable(ports), ports)
-    # The SDK repeats a write without an answer, and is told that the settings moved on.
-    ports.settings.lost = [answer]
+    # The SDK repeats a write without a response, and then gets a conflict.
+    ports.settings.lost = [error]
 
     finish(window, ports)
 
@@ -503,7 +503,7 @@ def test_a_consent_whose_settings_can_not_be_written_is_none(ports: FakeServices
 
 def test_while_storage_is_unavailable_the_tokens_of_a_consent_are_kept(ports: FakeServices) -> None:
     class FailingSettings(MemorySettings):
-        """Gives no more answers after the next write."""
+        """Fails at every call after the next write."""
 
         def load(self, tenant_id: str) -> TenantSettings:
             if not self.lost:

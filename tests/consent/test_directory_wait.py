@@ -110,7 +110,7 @@ def test_a_scope_that_is_still_missing_after_a_minute_counts(ports: FakeServices
     assert ports.vault.secrets == {}
 
 
-def test_slow_answers_of_microsoft_count_towards_the_minute(ports: FakeServices) -> None:
+def test_slow_responses_of_microsoft_count_towards_the_minute(ports: FakeServices) -> None:
     class SlowEntra(FakeEntra):
         def refresh(self, *args: Any, **options: Any) -> Any:
             self.system.sleep(10)
@@ -303,7 +303,7 @@ def test_a_wait_that_does_not_fit_into_the_request_interrupts_the_consent(
     assert ports.system.slept == [retry_after] * tries
 
 
-def test_no_permission_is_reported_missing_while_entra_does_not_answer(ports: FakeServices) -> None:
+def test_no_permission_is_reported_missing_while_entra_is_unavailable(ports: FakeServices) -> None:
     window = with_large_files(ports, SEND, *[unavailable()] * 100)
 
     assert flow_of(ports, window) == ("failed", None, "consent_interrupted")

@@ -311,17 +311,19 @@ class ConsentStateMachine(RuleBasedStateMachine):
         entra.account, entra.granted = account, granted
         entra.roles = frozenset({"Mail.Send", "Mail.ReadWrite"}) if granted is None else granted
         before = self.ports.settings.load(CONTOSO)
-        answer = self._answer(window, reply)
-        if answer.status == 200:
+        response = self._send_callback(window, reply)
+        if response.status == 200:
             assert _sending_settings(self.ports.settings.load(CONTOSO)) == _sending_settings(before)
             if decision is None:
                 return
-            answer = decide(window, self.ports, decision, form_token(answer))
-        assert answer.status == 303
+            response = decide(window, self.ports, decision, form_token(response))
+        assert response.status == 303
 
-    def _answer(self, window: Window, reply: dict[str, str]) -> Response:
+    def _send_callback(self, window: Window, reply: dict[str, str]) -> Response:
         if "adminconsent" not in window.address:
-            return consent.finish(window.answers(**({"code": ""} if reply else {}), **reply), self.ports)
+            return consent.finish(
+                window.callback_request(**({"code": ""} if reply else {}), **reply), self.ports
+            )
         query = {"state": window.state, "admin_consent": "True", **reply}
         headers = {"cookie": f"{NAME}={window.cookie}"}
         return consent.finish_admin_consent(a_request(query=query, headers=headers), self.ports)

@@ -323,7 +323,7 @@ def test_an_unavailable_service_interrupts_the_consent_for_a_restart(
 
 
 def admin_consent(ports: FakeServices, window: Window, **reply: str) -> str | None:
-    """Have Microsoft answer an admin's consent, and return the problem."""
+    """Send the callback of an admin's consent, and return the problem."""
     query = {"state": window.state, "admin_consent": "True", "tenant": "anything", **reply}
     request = a_request(
         query={k: v for k, v in query.items() if v},
@@ -419,9 +419,9 @@ def test_a_decline_can_contain_admin_consent_true(ports: FakeServices, error: st
     assert ports.authorizer.refreshed == []
 
 
-@pytest.mark.parametrize("answer", ["", "False", "yes"])
-def test_without_a_clear_yes_nothing_is_taken(ports: FakeServices, answer: str) -> None:
-    assert admin_consent(ports, apply(ports), admin_consent=answer) == "consent_reply_invalid"
+@pytest.mark.parametrize("value", ["", "False", "yes"])
+def test_without_a_clear_yes_nothing_is_taken(ports: FakeServices, value: str) -> None:
+    assert admin_consent(ports, apply(ports), admin_consent=value) == "consent_reply_invalid"
     assert shown(ports)["status"] == "not_configured"
 
 
@@ -504,7 +504,7 @@ def test_a_sender_removed_from_the_list_before_the_callback_is_refused(ports: Fa
     assert ports.authorizer.refreshed == []
 
 
-def test_the_answer_of_one_way_does_not_finish_the_other(ports: FakeServices) -> None:
+def test_the_callback_of_one_permission_does_not_finish_the_other(ports: FakeServices) -> None:
     delegated = open_start_link(enable(ports), ports)
     assert admin_consent(ports, delegated) == "consent_reply_invalid"
 

@@ -35,7 +35,7 @@ def test_the_address_is_stored_with_the_sign_in_name(claim: object, email: str) 
     assert check(email=claim) == Account("ada-object-id", CONTOSO, "ada@contoso.com", email=email)
 
 
-def test_an_answer_without_an_id_token_is_refused() -> None:
+def test_a_response_without_an_id_token_is_refused() -> None:
     with pytest.raises(InvalidInputError) as refused:
         check_identity({}, tenant_id=CONTOSO, client_id=CLIENT_ID, issuer=ISSUER, now=NOON)
     assert refused.value.code == "consent_reply_invalid"

@@ -312,11 +312,11 @@ def test_tokens_that_could_not_be_deleted_are_deleted_the_next_day(ports: FakeSe
 
 
 def test_a_lost_deletion_that_is_nowhere_yet_is_not_called_gone(ports: FakeServices) -> None:
-    def carry_out_without_answer(name: str) -> None:
+    def carry_out_without_response(name: str) -> None:
         del ports.vault.secrets[name]
         raise TransientError("key_vault_unavailable")
 
-    ports.vault.delete = carry_out_without_answer  # type: ignore[method-assign]
+    ports.vault.delete = carry_out_without_response  # type: ignore[method-assign]
     call(settings_journey.reset_settings, ports)
 
     maintain_consents(ports)

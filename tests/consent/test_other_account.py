@@ -264,7 +264,7 @@ def test_a_reload_shows_the_page_again_with_a_token_of_its_own(ports: FakeServic
 
 
 @pytest.mark.parametrize("code", ["", "another-code"])
-def test_only_the_answer_that_microsoft_gave_shows_the_page_again(ports: FakeServices, code: str) -> None:
+def test_only_the_same_callback_shows_the_page_again(ports: FakeServices, code: str) -> None:
     window, _ = open_confirmation(ports)
 
     assert problem_of(finish(window, ports, code=code)) == "consent_reply_invalid"

@@ -210,7 +210,7 @@ def test_the_page_shows_an_account_by_the_name_that_it_has_now(ports: FakeServic
     assert shown(ports)["consentedBy"] == "ada@contoso.com"
 
 
-def test_an_answer_without_a_name_changes_no_name(ports: FakeServices) -> None:
+def test_a_response_without_a_name_changes_no_name(ports: FakeServices) -> None:
     ports.authorizer.account = Account("ada-object-id", CONTOSO, "")
     ports.tokens.get(CONTOSO, a_consent())
 

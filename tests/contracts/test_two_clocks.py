@@ -114,7 +114,7 @@ def test_a_row_of_a_version_without_the_writers_clock_stays_as_it_is(tables: Tab
     assert found.uncertain_send == UncertainSend(then, 1)
 
 
-def answer(headers: dict[str, str]) -> Any:
+def a_response(headers: dict[str, str]) -> Any:
     return SimpleNamespace(http_response=SimpleNamespace(headers=headers))
 
 
@@ -132,12 +132,12 @@ def test_a_response_provides_the_time_of_storage_if_it_has_it(
     headers: dict[str, str], moment: datetime | None
 ) -> None:
     noted = ResponseTime()
-    noted.note(answer(headers))
+    noted.note(a_response(headers))
 
     assert noted.moment == moment
 
 
-def test_without_an_answers_time_nothing_is_moved(tables: Tables, tenant: str) -> None:
+def test_without_a_time_of_the_response_nothing_is_moved(tables: Tables, tenant: str) -> None:
     now = datetime.now(UTC)
     host(tables, timedelta(0)).add(uncertain(tenant, now))
     with tables.get_table_client(DELIVERIES) as client:

@@ -50,7 +50,7 @@ def test_a_start_link_opens_once(admin: Admin, stack: LocalStack) -> None:
     assert "A consent link works once" in second.text
 
 
-def test_an_answer_in_another_browser_is_refused_and_changes_nothing(
+def test_a_callback_in_another_browser_is_refused_and_changes_nothing(
     admin: Admin, browser: BrowserClient
 ) -> None:
     started = start(admin)
@@ -65,7 +65,7 @@ def test_an_answer_in_another_browser_is_refused_and_changes_nothing(
     assert admin.read(f"consent/{started['flowId']}")["status"] == "pending"
 
 
-def test_an_answer_is_taken_once_and_a_reload_shows_how_it_ended(
+def test_a_callback_is_taken_once_and_a_reload_shows_the_result(
     admin: Admin, browser: BrowserClient, stack: LocalStack
 ) -> None:
     browser.posts_by_itself = False
@@ -148,7 +148,7 @@ def test_only_a_workspace_admin_of_a_served_tenant_has_access(
     token = stack.microsoft365.api_token(address, **changes)
     stranger = Admin(stack.api_url, token, stack.authority.ca_file)
 
-    answer = stranger.call("GET", "tenant-settings/smtp")
+    response = stranger.call("GET", "tenant-settings/smtp")
 
-    assert (answer.status_code, answer.json()["code"]) == refusal
+    assert (response.status_code, response.json()["code"]) == refusal
     stranger.close()

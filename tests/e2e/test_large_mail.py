@@ -121,7 +121,7 @@ def test_a_throttled_mail_waits_and_is_sent(
     assert len(sent(stack, new_id)) == 1
 
 
-def test_an_answer_of_504_to_a_mail_that_was_sent_makes_one_mail(
+def test_a_response_of_504_to_a_mail_that_was_sent_makes_one_mail(
     large: Admin, scheduler: Scheduler, stack: LocalStack, new_id: str
 ) -> None:
     stack.microsoft365.faults.add("sendMail", "timeout but accepted")

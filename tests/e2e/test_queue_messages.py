@@ -202,10 +202,10 @@ def run_replay(directory: Path, connection_string: str) -> None:
 def run_timer(stack: LocalStack, name: str) -> None:
     """Run a timer function now, as the portal does."""
     with loopback_session(stack.authority.ca_file) as session:
-        answer = session.post(
+        response = session.post(
             f"{stack.api_url}/admin/functions/{name}",
             json={"input": ""},
             headers={"x-functions-key": MASTER_KEY},
             timeout=10,
         )
-    assert answer.status_code == 202
+    assert response.status_code == 202

@@ -88,9 +88,9 @@ def test_no_operation_takes_a_chunked_body_for_none(
     before = enabled.settings()
     content_type = "application/json" if operation.body else "application/x-www-form-urlencoded"
 
-    answer = send(
+    response = send(
         stack, operation.method, operation.path.replace("{flowId}", FLOW_ID), iter([b"{}"]), content_type
     )
 
-    assert answer.status_code == 411
+    assert response.status_code == 411
     assert enabled.settings() == before

@@ -22,7 +22,7 @@ CALLS: list[tuple[str, str, int, dict[str, Any]]] = [
     ("OPTIONS", SETTINGS, 204, {"headers": PREFLIGHT}),
     ("POST", "api/consent/callback", 303, {}),
     ("POST", "api/consent/callback", 413, {"data": b"a" * 70_000}),
-    # Over the host's own limit, which it answers with 500.
+    # Over the host's own limit: its response is 500.
     ("POST", "api/consent/callback", 500, {"data": b"a" * 1_100_000}),
     ("GET", "", 204, {}),
     ("GET", "admin/host/status", 401, {}),
@@ -35,41 +35,41 @@ def test_the_host_and_the_app_send_one_set_of_headers(
 ) -> None:
     with loopback_session(stack.authority.ca_file) as session:
         url = f"{stack.api_url}/{path}"
-        answer = session.request(method, url, timeout=10, allow_redirects=False, **parts)
+        response = session.request(method, url, timeout=10, allow_redirects=False, **parts)
 
-    assert answer.status_code == status
+    assert response.status_code == status
     expected = dict(STANDARD)
-    if answer.headers.get("Content-Type", "").startswith("text/html"):
-        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+    if response.headers.get("Content-Type", "").startswith("text/html"):
+        assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
         del expected["Content-Security-Policy"]
-    assert expected.items() <= dict(answer.headers).items()
+    assert expected.items() <= dict(response.headers).items()
 
 
 def test_a_preflight_allows_no_other_origin(stack: LocalStack) -> None:
     with loopback_session(stack.authority.ca_file) as session:
-        answer = session.options(f"{stack.api_url}/{SETTINGS}", headers=PREFLIGHT, timeout=10)
+        response = session.options(f"{stack.api_url}/{SETTINGS}", headers=PREFLIGHT, timeout=10)
 
-    assert "Access-Control-Allow-Origin" not in answer.headers
+    assert "Access-Control-Allow-Origin" not in response.headers
 
 
 def test_a_page_on_another_origin_may_read_what_the_settings_page_needs(stack: LocalStack) -> None:
     with loopback_session(stack.authority.ca_file) as session:
-        answer = session.get(
+        response = session.get(
             f"{stack.api_url}/api/tenant-settings/smtp", headers={"Origin": stack.frontend_origin}, timeout=10
         )
 
-    assert answer.headers["Access-Control-Allow-Origin"] == stack.frontend_origin
-    assert answer.headers["Access-Control-Expose-Headers"].split(", ") == [
+    assert response.headers["Access-Control-Allow-Origin"] == stack.frontend_origin
+    assert response.headers["Access-Control-Expose-Headers"].split(", ") == [
         "ETag",
         "Location",
         "Retry-After",
         "WWW-Authenticate",
     ]
-    assert "WWW-Authenticate" in answer.headers
+    assert "WWW-Authenticate" in response.headers
 
 
 def test_the_content_security_policy_of_a_page_is_kept(stack: LocalStack) -> None:
     with loopback_session(stack.authority.ca_file) as session:
-        answer = session.get(f"{stack.api_url}/api/consent/result", timeout=10)
+        response = session.get(f"{stack.api_url}/api/consent/result", timeout=10)
 
-    assert "script-src 'nonce-" in answer.headers["Content-Security-Policy"]
+    assert "script-src 'nonce-" in response.headers["Content-Security-Policy"]

@@ -33,7 +33,7 @@ def stored(connection_string: str) -> Iterator[str]:
                 yield container.download_blob(blob.name).readall().decode("utf-8", "replace")
 
 
-def test_no_token_code_or_credential_is_in_a_log_table_answer_or_url(
+def test_no_token_code_or_credential_is_in_a_log_table_response_or_url(
     admin: Admin, scheduler: Scheduler, browser: BrowserClient, stack: LocalStack
 ) -> None:
     started = admin.call("POST", "tenant-settings/smtp/enable", {"fromEmailAddress": ADA}).json()
@@ -56,7 +56,7 @@ def test_no_token_code_or_credential_is_in_a_log_table_answer_or_url(
     seen = {
         "log": stack.host_log(),
         "storage": "\n".join(stored(stack.azurite.connection_string)),
-        "answers": "\n".join(admin.answers),
+        "responses": "\n".join(admin.responses),
         "urls": "\n".join(url for _, url in browser.history),
     }
 

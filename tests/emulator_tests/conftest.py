@@ -21,10 +21,10 @@ CALLBACK = "/api/consent/callback"
 
 
 class CallbackApp:
-    """A server at the app's callback address that records Entra's answers."""
+    """A server at the app's callback address that records Entra's responses."""
 
     def __init__(self) -> None:
-        self.answers: list[dict[str, str]] = []
+        self.responses: list[dict[str, str]] = []
         self.requests: list[tuple[str, dict[str, str]]] = []
 
     def app(self) -> web.Application:
@@ -36,7 +36,7 @@ class CallbackApp:
     async def callback(self, request: web.Request) -> web.Response:
         """Store a callback from the query or from a posted form."""
         form = {name: str(value) for name, value in (await request.post()).items()}
-        self.answers.append(form or dict(request.query))
+        self.responses.append(form or dict(request.query))
         self.requests.append((request.method, dict(request.headers)))
         return web.Response(text="<title>Back</title>", content_type="text/html")
 
@@ -94,7 +94,7 @@ class Emulator:
         """Sign in and redeem the code."""
         flow, _ = self.sign_in(account, *scopes, **options)
         result: dict[str, Any] = self.msal_app().acquire_token_by_auth_code_flow(
-            flow, self.callback.answers[-1]
+            flow, self.callback.responses[-1]
         )
         return result
 

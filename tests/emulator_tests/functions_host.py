@@ -54,7 +54,7 @@ def wait_for[T](probe: Callable[[], T | None], seconds: float = WAIT_SECONDS) ->
 
 
 @dataclass(frozen=True)
-class Answer:
+class RawResponse:
     """A raw response; header names keep their case."""
 
     status: int
@@ -138,7 +138,7 @@ class SampleHost:
         chunks: Sequence[bytes] | None = None,
         host: str = "localhost",
         seconds: float = 60.0,
-    ) -> Answer:
+    ) -> RawResponse:
         """Send a request exactly as given, over a connection of its own."""
         with closing(self._connect(host, seconds)) as connection:
             connection.putrequest(method, target, skip_accept_encoding=True, skip_host=_has_host(headers))
@@ -154,11 +154,11 @@ class SampleHost:
                     connection.send(b"%x\r\n%s\r\n" % (len(chunk), chunk))
                 connection.send(b"0\r\n\r\n" if chunks is not None else body or b"")
             except (BrokenPipeError, ConnectionResetError):
-                pass  # The host answers without reading the body to its end.
+                pass  # The host responds without reading the body to its end.
             response = connection.getresponse()
-            return Answer(response.status, response.getheaders(), response.read())
+            return RawResponse(response.status, response.getheaders(), response.read())
 
-    def admin(self, method: str, path: str, body: bytes | None = None) -> Answer:
+    def admin(self, method: str, path: str, body: bytes | None = None) -> RawResponse:
         """Call an address under `/admin` with the master key."""
         headers = [("x-functions-key", MASTER_KEY), ("Content-Type", "application/json")]
         return self.request(method, f"/admin/{path}", headers, body)

@@ -48,27 +48,27 @@ def test_every_line_that_is_sent_with_a_token_arrives_whole(component: Component
     texts = [f'mail_accepted {{"message_id": "m-{number}"}}' for number in range(2000)]
     texts += ["two\nlines", "a line\u2028separator", "ü{}"]
 
-    answer = send_traces(component.settings, texts, "deliver_mail")
+    response = send_traces(component.settings, texts, "deliver_mail")
 
-    assert answer.json() == {"itemsReceived": 2003, "itemsAccepted": 2003, "errors": []}
+    assert response.json() == {"itemsReceived": 2003, "itemsAccepted": 2003, "errors": []}
     assert Counter(component.texts()) == Counter(texts)
     assert {each.operation for each in component.insights.envelopes("MessageData")} == {"deliver_mail"}
     assert (component.insights.authorized, component.insights.refused) == (1, [])
 
 
 def test_without_a_token_nothing_is_accepted(component: Component) -> None:
-    answer = send_traces({CONNECTION: component.settings[CONNECTION]}, ["lost"], "deliver_mail")
+    response = send_traces({CONNECTION: component.settings[CONNECTION]}, ["lost"], "deliver_mail")
 
-    assert (answer.status_code, answer.json()["itemsAccepted"]) == (401, 0)
+    assert (response.status_code, response.json()["itemsAccepted"]) == (401, 0)
     assert (component.texts(), component.insights.refused) == ([], [401])
 
 
 def test_an_identity_without_the_role_may_not_publish(component: Component) -> None:
     component.insights._publisher = component.insights._identity.system_assigned
 
-    answer = send_traces(component.settings, ["lost"], "deliver_mail")
+    response = send_traces(component.settings, ["lost"], "deliver_mail")
 
-    assert answer.status_code == 403
+    assert response.status_code == 403
     assert component.texts() == []
 
 
@@ -78,22 +78,22 @@ def test_a_token_for_another_service_is_refused(
     identity = managed_identity.identity
     token = identity.token("https://storage.azure.com", identity.user_assigned)
 
-    answer = requests.post(
+    response = requests.post(
         f"{component.url}/v2.1/track",
         data=b"{}",
         headers={"Authorization": f"Bearer {token}"},
         timeout=5,
     )
 
-    assert answer.status_code == 401
+    assert response.status_code == 401
 
 
 def test_telemetry_of_another_component_is_separated(component: Component) -> None:
     other = component.settings[CONNECTION].replace(component.insights.instrumentation_key, "another-key")
 
-    answer = send_traces(component.settings | {CONNECTION: other}, ["foreign"], "deliver_mail")
+    response = send_traces(component.settings | {CONNECTION: other}, ["foreign"], "deliver_mail")
 
-    assert (answer.status_code, answer.json()["itemsAccepted"]) == (206, 0)
+    assert (response.status_code, response.json()["itemsAccepted"]) == (206, 0)
     assert component.texts() == []
 
 
@@ -117,14 +117,14 @@ def test_a_list_of_envelopes_is_read_like_lines(component: Component) -> None:
         "data": {"baseType": "RequestData", "baseData": {"name": "deliver_mail", "success": True}},
     }
 
-    answer = requests.post(
+    response = requests.post(
         f"{component.url}/v2.1/track",
         json=[item, item],
         headers={"Authorization": f"Bearer {token}"},
         timeout=5,
     )
 
-    assert answer.json()["itemsAccepted"] == 2
+    assert response.json()["itemsAccepted"] == 2
     assert component.insights.envelopes("RequestData") == 2 * [
         Envelope("RequestData", {"name": "deliver_mail", "success": True}, "deliver_mail")
     ]

@@ -166,7 +166,7 @@ class Site:
         text = (
             '<form method="post" action="/seen"><input type="hidden" name="a" value="&quot;1&quot;">'
             '<input type="checkbox" name="box" value="yes"><textarea name="why">because</textarea>'
-            '<button name="answer" value="go">Go</button></form>'
+            '<button name="decision" value="go">Go</button></form>'
         )
         return web.Response(text=text, content_type="text/html")
 
@@ -197,13 +197,13 @@ def browser(local_authority: LocalAuthority) -> BrowserClient:
 
 def test_a_form_is_submitted_as_it_is_filled_in(served: Server, site: Site, browser: BrowserClient) -> None:
     browser.open(f"{served.url}/form")
-    browser.press("answer", "go")
+    browser.press("decision", "go")
     browser.open(f"{served.url}/form")
-    browser.press("answer", "go", tick=("box",))
+    browser.press("decision", "go", tick=("box",))
 
     assert [form for _, _, form, _ in site.seen] == [
-        {"a": '"1"', "why": "because", "answer": "go"},
-        {"a": '"1"', "why": "because", "answer": "go", "box": "yes"},
+        {"a": '"1"', "why": "because", "decision": "go"},
+        {"a": '"1"', "why": "because", "decision": "go", "box": "yes"},
     ]
     assert site.seen[0][3]["Sec-Fetch-Site"] == "same-origin"
     assert site.seen[0][3]["Origin"] == served.url
@@ -251,7 +251,7 @@ def test_a_person_declines(emulator: Emulator) -> None:
     _, page = emulator.sign_in(REPORTS, "Mail.Send", accept=False)
 
     assert page.url == emulator.redirect_uri
-    assert emulator.callback.answers[-1]["error"] == "access_denied"
+    assert emulator.callback.responses[-1]["error"] == "access_denied"
 
 
 def test_an_account_that_is_not_on_the_list_is_typed_in(emulator: Emulator) -> None:
@@ -266,15 +266,15 @@ def test_a_walk_ends_on_the_page_that_has_no_way_on(emulator: Emulator) -> None:
     assert page.title == "Need admin approval"
 
 
-def test_the_posted_answer_can_be_held_back_and_posted_by_another_browser(emulator: Emulator) -> None:
+def test_the_callback_can_be_held_back_and_posted_by_another_browser(emulator: Emulator) -> None:
     holding = emulator.browser(posts_by_itself=False)
     emulator.sign_in(REPORTS, "Mail.Send", browser=holding)
-    assert emulator.callback.answers == []
+    assert emulator.callback.responses == []
 
     form = holding.page.forms[0]
     emulator.browser().post(form.action, form.fields, initiator=holding.page.url)
 
-    assert emulator.callback.answers == [form.fields]
+    assert emulator.callback.responses == [form.fields]
 
 
 def test_the_history_contains_every_step(emulator: Emulator) -> None:

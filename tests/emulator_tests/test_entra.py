@@ -64,7 +64,7 @@ def admin_consent_url(emulator: Emulator, tenant: str = CONTOSO, **query: str) -
 
 def a_code(emulator: Emulator, account: str = REPORTS, **query: str) -> str:
     emulator.browser().consent(authorize_url(emulator, **query), account)
-    return emulator.callback.answers[-1]["code"]
+    return emulator.callback.responses[-1]["code"]
 
 
 def redeem(emulator: Emulator, code: str, tenant: str = CONTOSO, **form: str) -> requests.Response:
@@ -81,9 +81,9 @@ def claims_of(token: str) -> dict[str, Any]:
     return claims
 
 
-def refused(answer: requests.Response) -> tuple[int, str, int]:
-    document = answer.json()
-    return answer.status_code, document["error"], document["error_codes"][0]
+def refused(response: requests.Response) -> tuple[int, str, int]:
+    document = response.json()
+    return response.status_code, document["error"], document["error_codes"][0]
 
 
 # Discovery and keys
@@ -105,7 +105,7 @@ def test_msal_names_the_account_by_client_info(emulator: Emulator) -> None:
     app = emulator.msal_app()
     flow, _ = emulator.sign_in(REPORTS, SEND)
 
-    app.acquire_token_by_auth_code_flow(flow, emulator.callback.answers[-1])
+    app.acquire_token_by_auth_code_flow(flow, emulator.callback.responses[-1])
 
     user = emulator.system.user(REPORTS)
     assert [a["home_account_id"] for a in app.get_accounts()] == [f"{user.object_id}.{CONTOSO}"]
@@ -119,7 +119,7 @@ def test_msal_finds_its_token_again_whichever_way_the_scope_is_spelt(emulator: E
             [scope], redirect_uri=emulator.redirect_uri, response_mode="form_post"
         )
         emulator.browser().consent(flow["auth_uri"], REPORTS)
-        app.acquire_token_by_auth_code_flow(flow, emulator.callback.answers[-1])
+        app.acquire_token_by_auth_code_flow(flow, emulator.callback.responses[-1])
         asked = emulator.system.requests.count("token")
 
         found = app.acquire_token_silent_with_error([scope], app.get_accounts()[0])
@@ -130,19 +130,19 @@ def test_msal_finds_its_token_again_whichever_way_the_scope_is_spelt(emulator: E
 
 def test_a_tenant_is_known_by_its_id_and_its_domain(emulator: Emulator) -> None:
     for name in (CONTOSO, "contoso.com"):
-        answer = emulator.session().get(
+        response = emulator.session().get(
             f"{emulator.entra}/{name}/v2.0/.well-known/openid-configuration", timeout=5
         )
 
-        assert answer.json()["issuer"] == f"{emulator.entra}/{CONTOSO}/v2.0"
+        assert response.json()["issuer"] == f"{emulator.entra}/{CONTOSO}/v2.0"
 
 
 def test_an_unknown_tenant_has_no_configuration(emulator: Emulator) -> None:
-    answer = emulator.session().get(
+    response = emulator.session().get(
         f"{emulator.entra}/nobody.com/v2.0/.well-known/openid-configuration", timeout=5
     )
 
-    assert refused(answer) == (400, "invalid_request", 90002)
+    assert refused(response) == (400, "invalid_request", 90002)
 
 
 def test_tokens_are_signed_with_a_key_that_the_tenant_publishes(emulator: Emulator) -> None:
@@ -160,10 +160,10 @@ def test_there_is_no_revocation_endpoint(emulator: Emulator) -> None:
     configuration = emulator.session().get(
         f"{emulator.entra}/{CONTOSO}/v2.0/.well-known/openid-configuration", timeout=5
     )
-    answer = emulator.session().post(f"{emulator.entra}/{CONTOSO}/oauth2/v2.0/revoke", timeout=5)
+    response = emulator.session().post(f"{emulator.entra}/{CONTOSO}/oauth2/v2.0/revoke", timeout=5)
 
     assert "revocation_endpoint" not in configuration.json()
-    assert answer.status_code == 404
+    assert response.status_code == 404
 
 
 # The pages
@@ -234,14 +234,14 @@ def test_prompt_none_never_shows_a_page(emulator: Emulator) -> None:
     browser = emulator.browser()
 
     browser.open(authorize_url(emulator, prompt="none"))
-    assert emulator.callback.answers[-1]["error"] == "login_required"
+    assert emulator.callback.responses[-1]["error"] == "login_required"
 
     browser.consent(authorize_url(emulator), REPORTS)
     browser.open(authorize_url(emulator, prompt="none", scope=f"{SEND} Mail.Send.Shared"))
-    assert emulator.callback.answers[-1]["error"] == "interaction_required"
+    assert emulator.callback.responses[-1]["error"] == "interaction_required"
 
     browser.open(authorize_url(emulator, prompt="none"))
-    assert "code" in emulator.callback.answers[-1]
+    assert "code" in emulator.callback.responses[-1]
 
 
 @pytest.mark.parametrize("described", [True, False])
@@ -252,22 +252,22 @@ def test_cancel_returns_access_denied_with_or_without_description(
 
     emulator.browser().consent(authorize_url(emulator, response_mode="form_post"), REPORTS, accept=False)
 
-    answer = emulator.callback.answers[-1]
-    assert (answer["error"], answer["error_subcode"], answer["state"]) == (
+    response = emulator.callback.responses[-1]
+    assert (response["error"], response["error_subcode"], response["state"]) == (
         "access_denied",
         "cancel",
         "state-1",
     )
-    assert ("error_description" in answer) is described
-    assert "code" not in answer
+    assert ("error_description" in response) is described
+    assert "code" not in response
 
 
-def test_a_query_answer_is_a_redirect_and_a_posted_one_is_a_form(emulator: Emulator) -> None:
+def test_a_query_response_is_a_redirect_and_a_posted_one_is_a_form(emulator: Emulator) -> None:
     emulator.browser().consent(authorize_url(emulator, response_mode="query"), REPORTS)
     emulator.browser().consent(authorize_url(emulator, response_mode="form_post"), REPORTS)
 
     assert [method for method, _ in emulator.callback.requests] == ["GET", "POST"]
-    assert [answer["state"] for answer in emulator.callback.answers] == ["state-1", "state-1"]
+    assert [response["state"] for response in emulator.callback.responses] == ["state-1", "state-1"]
 
 
 def test_a_user_who_requests_read_access_needs_an_admin_without_a_callback(emulator: Emulator) -> None:
@@ -277,8 +277,8 @@ def test_a_user_who_requests_read_access_needs_an_admin_without_a_callback(emula
     assert browser.choose(UMA).title == "Need admin approval"
     with pytest.raises(LookupError):
         browser.cancel()
-    assert browser.press("answer", "request").title == "Request sent"
-    assert emulator.callback.answers == []
+    assert browser.press("decision", "request").title == "Request sent"
+    assert emulator.callback.responses == []
 
 
 def test_an_approval_page_can_have_a_return_link_that_grants_nothing(emulator: Emulator) -> None:
@@ -289,23 +289,23 @@ def test_an_approval_page_can_have_a_return_link_that_grants_nothing(emulator: E
 
     browser.cancel()
 
-    answer = emulator.callback.answers[-1]
-    assert (answer["error"], answer["error_subcode"], answer["state"]) == (
+    response = emulator.callback.responses[-1]
+    assert (response["error"], response["error_subcode"], response["state"]) == (
         "access_denied",
         "cancel",
         "state-1",
     )
-    assert "AADSTS" not in answer.get("error_description", "")
+    assert "AADSTS" not in response.get("error_description", "")
 
 
 def test_no_user_can_press_accept_on_the_approval_page(emulator: Emulator) -> None:
     browser = emulator.browser()
     browser.open(authorize_url(emulator, scope=READ_WRITE))
     form = browser.choose(UMA).forms[0]
-    form.fields["answer"] = "accept"
+    form.fields["decision"] = "accept"
 
     assert browser.submit(form).title == "Need admin approval"
-    assert emulator.callback.answers == []
+    assert emulator.callback.responses == []
 
 
 def test_mail_send_needs_no_admin_unless_the_tenant_requires_one(emulator: Emulator) -> None:
@@ -362,7 +362,7 @@ def test_an_error_that_cannot_be_redirected_is_shown_by_entra(
     assert page.status == 400
     assert page.url.startswith(emulator.entra)
     assert number in page.text
-    assert emulator.callback.answers == []
+    assert emulator.callback.responses == []
 
 
 def test_an_app_that_is_disabled_gets_no_sign_in(emulator: Emulator) -> None:
@@ -372,7 +372,7 @@ def test_an_app_that_is_disabled_gets_no_sign_in(emulator: Emulator) -> None:
     assert "AADSTS7000112" in emulator.browser().open(admin_consent_url(emulator)).text
 
 
-def test_a_page_is_answered_only_by_the_browser_that_it_was_sent_to(emulator: Emulator) -> None:
+def test_a_form_is_accepted_only_from_the_browser_that_got_it(emulator: Emulator) -> None:
     browser = emulator.browser()
     form = browser.open(authorize_url(emulator)).forms[0]
 
@@ -383,7 +383,7 @@ def test_a_page_is_answered_only_by_the_browser_that_it_was_sent_to(emulator: Em
     assert browser.choose(REPORTS).title == "Permissions requested"
 
 
-def test_a_page_that_was_left_for_half_an_hour_can_not_be_answered(emulator: Emulator) -> None:
+def test_a_form_older_than_half_an_hour_is_refused(emulator: Emulator) -> None:
     browser = emulator.browser()
     browser.open(authorize_url(emulator))
     emulator.system.clock.advance(timedelta(minutes=30))
@@ -436,9 +436,9 @@ def test_stale_servers_refuse_every_second_refresh_with_65001_or_700016(emulator
     emulator.system.behaviour.stale_for = 60
     token = redeem(emulator, a_code(emulator)).json()["refresh_token"]
 
-    answers = [refresh(emulator, token).json() for _ in range(4)]
+    responses = [refresh(emulator, token).json() for _ in range(4)]
 
-    assert [answer.get("error_codes") for answer in answers] == [[65001], None, [700016], None]
+    assert [response.get("error_codes") for response in responses] == [[65001], None, [700016], None]
     emulator.system.clock.advance(timedelta(seconds=60))
     assert all(refresh(emulator, token).ok for _ in range(4))
 
@@ -533,29 +533,29 @@ def test_who_may_not_sign_in_reads_why_on_entras_page(
     browser.open(authorize_url(emulator))
 
     assert number in browser.choose(UMA).text
-    assert emulator.callback.answers == []
+    assert emulator.callback.responses == []
 
 
 def test_a_permission_that_does_not_exist_is_an_error_in_the_callback(emulator: Emulator) -> None:
     emulator.browser().open(authorize_url(emulator, scope="Mail.Sned"))
 
-    assert emulator.callback.answers[-1]["error"] == "invalid_client"
-    assert "AADSTS650053" in emulator.callback.answers[-1]["error_description"]
+    assert emulator.callback.responses[-1]["error"] == "invalid_client"
+    assert "AADSTS650053" in emulator.callback.responses[-1]["error_description"]
 
 
-def test_a_page_answered_twice_does_not_answer_the_app_twice(emulator: Emulator) -> None:
+def test_a_form_submitted_twice_calls_the_app_once(emulator: Emulator) -> None:
     browser = emulator.browser()
     browser.open(authorize_url(emulator))
     form = browser.choose(REPORTS).forms[0]
     browser.accept()
 
-    form.fields["answer"] = "accept"
+    form.fields["decision"] = "accept"
     again = emulator.session().post(
         f"{emulator.entra}/{CONTOSO}/oauth2/v2.0/authorize", data=form.fields, timeout=5
     )
 
     assert again.status_code == 400
-    assert len(emulator.callback.answers) == 1
+    assert len(emulator.callback.responses) == 1
 
 
 def test_only_a_multi_tenant_app_can_be_used_without_a_tenant(emulator: Emulator) -> None:
@@ -566,7 +566,7 @@ def test_only_a_multi_tenant_app_can_be_used_without_a_tenant(emulator: Emulator
     browser.open(authorize_url(emulator, "organizations"))
     browser.choose(MALLORY)
     browser.accept()
-    code = emulator.callback.answers[-1]["code"]
+    code = emulator.callback.responses[-1]["code"]
 
     assert refused(redeem(emulator, code, tenant=FABRIKAM))[2] == 700005
 
@@ -602,16 +602,16 @@ def test_a_code_needs_the_verifier_of_its_challenge(emulator: Emulator) -> None:
 
 
 def test_a_code_belongs_to_its_redirect_address_and_tenant(emulator: Emulator) -> None:
-    answer = redeem(emulator, a_code(emulator), redirect_uri="https://localhost/other")
-    assert answer.json()["error_codes"] == [500112]
+    response = redeem(emulator, a_code(emulator), redirect_uri="https://localhost/other")
+    assert response.json()["error_codes"] == [500112]
 
     assert refused(redeem(emulator, a_code(emulator), tenant=FABRIKAM))[2] == 700005
 
 
 def test_the_nonce_is_returned_as_it_was_sent(emulator: Emulator) -> None:
-    answer = redeem(emulator, a_code(emulator, nonce="n-0S6"))
+    response = redeem(emulator, a_code(emulator, nonce="n-0S6"))
 
-    assert claims_of(answer.json()["id_token"])["nonce"] == "n-0S6"
+    assert claims_of(response.json()["id_token"])["nonce"] == "n-0S6"
 
 
 def test_client_info_is_returned_only_on_request(emulator: Emulator) -> None:
@@ -631,7 +631,7 @@ def test_id_tokens_lie_on_demand(emulator: Emulator) -> None:
     assert (claims["aud"], claims["iss"], claims["tid"]) == ("someone-else", "https://evil.example", FABRIKAM)
 
 
-def test_withheld_permissions_are_missing_from_the_answer(emulator: Emulator) -> None:
+def test_withheld_permissions_are_missing_from_the_response(emulator: Emulator) -> None:
     emulator.system.behaviour.withheld_scopes = frozenset({READ_WRITE})
 
     result = emulator.token_result(ADA, SEND, READ_WRITE)
@@ -664,34 +664,34 @@ def test_each_refresh_token_lives_ninety_days_of_its_own(emulator: Emulator) -> 
 
 
 def test_without_offline_access_there_is_no_refresh_token(emulator: Emulator) -> None:
-    answer = redeem(emulator, a_code(emulator, scope=f"openid {SEND}"))
+    response = redeem(emulator, a_code(emulator, scope=f"openid {SEND}"))
 
-    assert "refresh_token" not in answer.json()
+    assert "refresh_token" not in response.json()
 
 
 def test_a_refresh_beyond_the_grant_requires_consent(emulator: Emulator) -> None:
     token = redeem(emulator, a_code(emulator)).json()["refresh_token"]
 
-    answer = refresh(emulator, token, READ_WRITE)
+    response = refresh(emulator, token, READ_WRITE)
 
-    assert refused(answer) == (400, "invalid_grant", 65001)
-    assert answer.json()["suberror"] == "consent_required"
+    assert refused(response) == (400, "invalid_grant", 65001)
+    assert response.json()["suberror"] == "consent_required"
 
 
 def test_a_token_carries_everything_granted_on_its_resource(emulator: Emulator) -> None:
     emulator.system.grant_consent(REPORTS, SEND, "Mail.Send.Shared")
 
-    answer = redeem(emulator, a_code(emulator)).json()
+    response = redeem(emulator, a_code(emulator)).json()
 
-    assert claims_of(answer["access_token"])["scp"] == "Mail.Send Mail.Send.Shared"
+    assert claims_of(response["access_token"])["scp"] == "Mail.Send Mail.Send.Shared"
 
 
 def test_one_request_is_for_one_resource(emulator: Emulator) -> None:
     token = redeem(emulator, a_code(emulator)).json()["refresh_token"]
 
-    answer = refresh(emulator, token, f"{SEND} api://{CLIENT_ID}/settings")
+    response = refresh(emulator, token, f"{SEND} api://{CLIENT_ID}/settings")
 
-    assert answer.json()["error_codes"] == [28000]
+    assert response.json()["error_codes"] == [28000]
 
 
 def test_a_revoked_consent_and_a_revoked_session_end_refreshing(emulator: Emulator) -> None:
@@ -709,11 +709,11 @@ def test_a_users_refreshes_fail_with_the_number_that_was_set(emulator: Emulator,
     token = redeem(emulator, a_code(emulator)).json()["refresh_token"]
     emulator.system.directory.change_user(REPORTS, refresh_problem=number)
 
-    answer = refresh(emulator, token)
+    response = refresh(emulator, token)
 
-    assert answer.status_code == 400
-    assert answer.json()["error_codes"] == [number]
-    assert answer.json()["error"] in {"invalid_grant", "interaction_required"}
+    assert response.status_code == 400
+    assert response.json()["error_codes"] == [number]
+    assert response.json()["error"] in {"invalid_grant", "interaction_required"}
 
 
 def test_an_error_has_all_of_entras_members(emulator: Emulator) -> None:
@@ -736,9 +736,11 @@ def test_an_error_has_all_of_entras_members(emulator: Emulator) -> None:
 
 
 def test_a_wrong_secret_is_401_invalid_client(emulator: Emulator) -> None:
-    answer = token_request(emulator, grant_type="client_credentials", scope=APP_SCOPE, client_secret="wrong")
+    response = token_request(
+        emulator, grant_type="client_credentials", scope=APP_SCOPE, client_secret="wrong"
+    )
 
-    assert refused(answer) == (401, "invalid_client", 7000215)
+    assert refused(response) == (401, "invalid_client", 7000215)
 
 
 def test_an_expired_secret_and_none_at_all_have_numbers_of_their_own(emulator: Emulator) -> None:
@@ -881,9 +883,9 @@ def test_client_credentials_require_the_default_scope_only(emulator: Emulator) -
 
 
 def test_a_single_tenant_app_is_unknown_elsewhere(emulator: Emulator) -> None:
-    answer = token_request(emulator, FABRIKAM, grant_type="client_credentials", scope=APP_SCOPE)
+    response = token_request(emulator, FABRIKAM, grant_type="client_credentials", scope=APP_SCOPE)
 
-    assert refused(answer) == (400, "unauthorized_client", 700016)
+    assert refused(response) == (400, "unauthorized_client", 700016)
 
 
 # Admin consent
@@ -891,24 +893,24 @@ def test_a_single_tenant_app_is_unknown_elsewhere(emulator: Emulator) -> None:
 
 def admin_consent_response(emulator: Emulator, *, accept: bool = True, account: str = ADA) -> dict[str, str]:
     emulator.browser().consent(admin_consent_url(emulator), account, accept=accept)
-    return emulator.callback.answers[-1]
+    return emulator.callback.responses[-1]
 
 
 def test_admin_consent_returns_true_and_no_code(emulator: Emulator) -> None:
-    answer = admin_consent_response(emulator)
+    response = admin_consent_response(emulator)
 
-    assert answer == {"admin_consent": "True", "tenant": CONTOSO, "scope": APP_SCOPE, "state": "state-2"}
+    assert response == {"admin_consent": "True", "tenant": CONTOSO, "scope": APP_SCOPE, "state": "state-2"}
     assert claims_of(emulator.msal_app().acquire_token_for_client([APP_SCOPE])["access_token"])["roles"] == [
         SEND
     ]
 
 
 def test_a_declined_admin_consent_can_return_true_too(emulator: Emulator) -> None:
-    answer = admin_consent_response(emulator, accept=False)
+    response = admin_consent_response(emulator, accept=False)
 
-    assert answer["admin_consent"] == "True"
-    assert answer["error"] == "consent_required"
-    assert "AADSTS65004" in answer["error_description"]
+    assert response["admin_consent"] == "True"
+    assert response["error"] == "consent_required"
+    assert "AADSTS65004" in response["error_description"]
     assert emulator.system.consents.application(CLIENT_ID, CONTOSO) == []
 
 
@@ -942,9 +944,9 @@ def test_a_fault_hits_one_token_request(emulator: Emulator, button: str, status:
     token = redeem(emulator, a_code(emulator)).json()["refresh_token"]
     emulator.system.faults.add("token", button)
 
-    answer = refresh(emulator, token)
+    response = refresh(emulator, token)
 
-    assert (answer.status_code, answer.json()["error"]) == (status, error)
+    assert (response.status_code, response.json()["error"]) == (status, error)
     assert refresh(emulator, token).status_code == 200
 
 
@@ -955,10 +957,10 @@ def app_token(emulator: Emulator) -> requests.Response:
 def test_client_credentials_are_throttled_in_plain_text(emulator: Emulator) -> None:
     emulator.system.behaviour.token_requests_a_minute = 1
 
-    answers = [app_token(emulator) for _ in range(3)]
+    responses = [app_token(emulator) for _ in range(3)]
 
-    assert [answer.status_code for answer in answers] == [200, 429, 429]
-    assert (answers[1].text, answers[1].headers["Retry-After"]) == ("Too Many Requests", "60")
+    assert [response.status_code for response in responses] == [200, 429, 429]
+    assert (responses[1].text, responses[1].headers["Retry-After"]) == ("Too Many Requests", "60")
     emulator.system.clock.advance(timedelta(seconds=59))
     assert app_token(emulator).status_code == 429
     emulator.system.clock.advance(timedelta(seconds=60))
@@ -969,9 +971,9 @@ def test_refreshes_of_one_account_are_throttled_as_a_request_loop(emulator: Emul
     token = redeem(emulator, a_code(emulator)).json()["refresh_token"]
     emulator.system.behaviour.token_requests_a_minute = 1
 
-    answers = [refresh(emulator, token).json() for _ in range(2)]
+    responses = [refresh(emulator, token).json() for _ in range(2)]
 
-    assert (answers[1]["error"], answers[1]["error_codes"]) == ("invalid_grant", [50196])
+    assert (responses[1]["error"], responses[1]["error_codes"]) == ("invalid_grant", [50196])
 
 
 def test_token_and_discovery_fail_apart(emulator: Emulator) -> None:
@@ -979,8 +981,8 @@ def test_token_and_discovery_fail_apart(emulator: Emulator) -> None:
     configuration = f"{emulator.entra}/{CONTOSO}/v2.0/.well-known/openid-configuration"
 
     assert redeem(emulator, a_code(emulator)).status_code == 200
-    answer = emulator.session().get(configuration, timeout=5)
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
+    response = emulator.session().get(configuration, timeout=5)
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "7")
 
 
 def test_a_fault_can_be_meant_for_refreshes_of_one_mailbox(emulator: Emulator) -> None:
@@ -1103,8 +1105,8 @@ def test_another_process_changes_people_rights_and_switches(emulator: Emulator) 
         ("sessions", {"address": UMA}),
     ]
     for path, body in changes:
-        answer = emulator.session().post(f"{emulator.graph}/_control/{path}", json=body, timeout=5)
-        assert answer.status_code == 200, answer.text
+        response = emulator.session().post(f"{emulator.graph}/_control/{path}", json=body, timeout=5)
+        assert response.status_code == 200, response.text
 
     assert (system.user(UMA).message_limit, system.user(UMA).app_roles) == (
         1000,
@@ -1136,7 +1138,7 @@ def test_a_control_call_that_makes_no_sense_is_400(
     )
 
 
-def test_a_posted_answer_leaves_no_code_in_the_address(emulator: Emulator) -> None:
+def test_a_posted_callback_leaves_no_code_in_the_address(emulator: Emulator) -> None:
     browser = emulator.browser(posts_by_itself=False)
     browser.consent(authorize_url(emulator, response_mode="form_post"), REPORTS)
 

@@ -51,9 +51,9 @@ class Client:
         return self.request("POST", "/sendMail", json={"message": message or a_message()} | more)
 
     def draft(self, **fields: Any) -> dict[str, Any]:
-        answer = self.request("POST", "/messages", json=a_message(**fields), headers=IMMUTABLE)
-        assert answer.status_code == 201, answer.text
-        created: dict[str, Any] = answer.json()
+        response = self.request("POST", "/messages", json=a_message(**fields), headers=IMMUTABLE)
+        assert response.status_code == 201, response.text
+        created: dict[str, Any] = response.json()
         return created
 
     def attach(self, draft: dict[str, Any], data: bytes, **more: Any) -> requests.Response:
@@ -76,10 +76,10 @@ class Client:
         self, draft: dict[str, Any], data: bytes, chunk: int = 3_000_000, **more: Any
     ) -> requests.Response:
         url = self.session_for(draft, len(data), **more).json()["uploadUrl"]
-        answer = requests.Response()
+        response = requests.Response()
         for start in range(0, len(data), chunk):
-            answer = self.put(url, data[start : start + chunk], start, len(data))
-        return answer
+            response = self.put(url, data[start : start + chunk], start, len(data))
+        return response
 
 
 def a_recipient(address: str) -> dict[str, Any]:
@@ -113,8 +113,8 @@ def app_client(emulator: Emulator, *roles: str, mailbox: str = REPORTS) -> Clien
     return Client(emulator, session, f"{emulator.graph}/v1.0/users/{mailbox}")
 
 
-def refused(answer: requests.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["error"]["code"]
+def refused(response: requests.Response) -> tuple[int, str]:
+    return response.status_code, response.json()["error"]["code"]
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -128,10 +128,10 @@ def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 def test_an_accepted_mail_is_202_with_nothing_in_it(emulator: Emulator) -> None:
-    answer = client(emulator, REPORTS, "Mail.Send").send_mail()
+    response = client(emulator, REPORTS, "Mail.Send").send_mail()
 
-    assert (answer.status_code, answer.content) == (202, b"")
-    assert answer.headers["request-id"]
+    assert (response.status_code, response.content) == (202, b"")
+    assert response.headers["request-id"]
     assert [mail.subject for mail in emulator.system.mails()] == ["Weekly sales"]
 
 
@@ -221,9 +221,9 @@ def test_save_to_sent_items_is_a_boolean_or_a_string(
     ],
 )
 def test_what_graph_would_not_read_is_400(emulator: Emulator, body: dict[str, Any], code: str) -> None:
-    answer = client(emulator).request("POST", "/sendMail", json=body)
+    response = client(emulator).request("POST", "/sendMail", json=body)
 
-    assert refused(answer) == (400, code)
+    assert refused(response) == (400, code)
     assert emulator.system.mails() == []
 
 
@@ -252,12 +252,12 @@ def test_a_request_over_four_megabytes_hits_the_wall_base64_included(emulator: E
 
 
 def test_an_error_names_the_request_as_support_wants_it(emulator: Emulator) -> None:
-    answer = client(emulator).request("POST", "/sendMail", json={}, headers={"client-request-id": "mine"})
+    response = client(emulator).request("POST", "/sendMail", json={}, headers={"client-request-id": "mine"})
 
-    inner = answer.json()["error"]["innerError"]
-    assert inner["client-request-id"] == answer.headers["client-request-id"] == "mine"
-    assert inner["request-id"] == answer.headers["request-id"]
-    assert answer.headers["x-ms-ags-diagnostic"]
+    inner = response.json()["error"]["innerError"]
+    assert inner["client-request-id"] == response.headers["client-request-id"] == "mine"
+    assert inner["request-id"] == response.headers["request-id"]
+    assert response.headers["x-ms-ags-diagnostic"]
 
 
 def test_a_mail_can_be_sent_as_mime_with_bcc_in_its_header(emulator: Emulator) -> None:
@@ -268,12 +268,12 @@ def test_a_mail_can_be_sent_as_mime_with_bcc_in_its_header(emulator: Emulator) -
     made.add_attachment(b"\x00\x01", maintype="application", subtype="pdf", filename="a.pdf")
     raw = made.as_bytes()
 
-    answer = client(emulator).request(
+    response = client(emulator).request(
         "POST", "/sendMail", data=base64.b64encode(raw), headers={"Content-Type": "text/plain"}
     )
 
     mail = emulator.system.mails()[0]
-    assert answer.status_code == 202
+    assert response.status_code == 202
     assert mail.mime == raw
     assert (mail.subject, mail.to[0].name) == ("Als MIME: Grüße", "The CFO")
     assert [a.address for a in mail.bcc] == ["bcc@example.com"]
@@ -282,23 +282,23 @@ def test_a_mail_can_be_sent_as_mime_with_bcc_in_its_header(emulator: Emulator) -
 
 
 def test_mime_that_is_no_base64_is_refused(emulator: Emulator) -> None:
-    answer = client(emulator).request(
+    response = client(emulator).request(
         "POST", "/sendMail", data="From: me", headers={"Content-Type": "text/plain"}
     )
 
-    assert refused(answer) == (400, "ErrorMimeContentInvalidBase64String")
+    assert refused(response) == (400, "ErrorMimeContentInvalidBase64String")
 
 
 # Who may send as whom
 
 
 def test_send_as_shows_only_the_other_address(emulator: Emulator) -> None:
-    answer = client(emulator, REPORTS, "Mail.Send.Shared").send_mail(
+    response = client(emulator, REPORTS, "Mail.Send.Shared").send_mail(
         a_message(**{"from": a_recipient(FINANCE)})
     )
 
     mail = emulator.system.mails()[0]
-    assert answer.status_code == 202
+    assert response.status_code == 202
     assert (mail.from_address.address, mail.sender.address, mail.caller) == (FINANCE, FINANCE, REPORTS)
 
 
@@ -319,24 +319,26 @@ def test_a_group_can_be_sent_as(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize("address", [FINANCE, BOARD, "nobody@contoso.com", MALLORY])
 def test_without_the_right_another_from_is_denied(emulator: Emulator, address: str) -> None:
-    answer = client(emulator, UMA, "Mail.Send.Shared").send_mail(a_message(**{"from": a_recipient(address)}))
+    response = client(emulator, UMA, "Mail.Send.Shared").send_mail(
+        a_message(**{"from": a_recipient(address)})
+    )
 
-    assert refused(answer) == (403, "ErrorSendAsDenied")
+    assert refused(response) == (403, "ErrorSendAsDenied")
     assert emulator.system.mails() == []
 
 
 def test_the_mailbox_right_is_not_enough_without_the_shared_scope(emulator: Emulator) -> None:
-    answer = client(emulator, REPORTS, "Mail.Send").send_mail(a_message(**{"from": a_recipient(FINANCE)}))
+    response = client(emulator, REPORTS, "Mail.Send").send_mail(a_message(**{"from": a_recipient(FINANCE)}))
 
-    assert refused(answer) == (403, "ErrorAccessDenied")
+    assert refused(response) == (403, "ErrorAccessDenied")
 
 
 def test_ones_own_address_may_always_be_named(emulator: Emulator) -> None:
-    answer = client(emulator, REPORTS, "Mail.Send").send_mail(
+    response = client(emulator, REPORTS, "Mail.Send").send_mail(
         a_message(**{"from": a_recipient(REPORTS.upper())})
     )
 
-    assert answer.status_code == 202
+    assert response.status_code == 202
 
 
 def test_another_mailbox_needs_full_access_too(emulator: Emulator) -> None:
@@ -376,8 +378,8 @@ def test_exchange_roles_let_an_app_send_without_a_role_in_its_token(emulator: Em
 
 
 def test_an_application_has_no_me_and_needs_the_right_for_another_from(emulator: Emulator) -> None:
-    answer = app_client(emulator, "Mail.Send").send_mail(a_message(**{"from": a_recipient(UMA)}))
-    assert refused(answer) == (403, "ErrorSendAsDenied")
+    response = app_client(emulator, "Mail.Send").send_mail(a_message(**{"from": a_recipient(UMA)}))
+    assert refused(response) == (403, "ErrorSendAsDenied")
 
     session = app_client(emulator, "Mail.Send").session
     me = session.post(f"{emulator.graph}/v1.0/me/sendMail", json={"message": a_message()}, timeout=5)
@@ -392,15 +394,15 @@ def test_a_bad_token_is_401(emulator: Emulator) -> None:
     for_us = emulator.system.api_token(REPORTS)
     forged = emulator.system.graph_token(REPORTS, "Mail.Send")[:-4] + "AAAA"
     for token in ("", "x.y.z", expired, for_us, forged):
-        answer = emulator.session().post(
+        response = emulator.session().post(
             f"{emulator.graph}/v1.0/me/sendMail",
             headers={"Authorization": f"Bearer {token}"},
             json={},
             timeout=5,
         )
 
-        assert refused(answer) == (401, "InvalidAuthenticationToken")
-        assert "WWW-Authenticate" in answer.headers
+        assert refused(response) == (401, "InvalidAuthenticationToken")
+        assert "WWW-Authenticate" in response.headers
 
 
 def test_an_access_token_expires_by_the_clock_of_the_emulator(emulator: Emulator) -> None:
@@ -429,9 +431,9 @@ def test_an_app_token_without_permissions_is_401(emulator: Emulator) -> None:
     ],
 )
 def test_mail_send_gives_access_to_no_message(emulator: Emulator, method: str, path: str) -> None:
-    answer = client(emulator, REPORTS, "Mail.Send").request(method, path, json=a_message())
+    response = client(emulator, REPORTS, "Mail.Send").request(method, path, json=a_message())
 
-    assert refused(answer) == (403, "ErrorAccessDenied")
+    assert refused(response) == (403, "ErrorAccessDenied")
 
 
 def test_reading_and_writing_mail_does_not_send_it(emulator: Emulator) -> None:
@@ -463,8 +465,8 @@ def test_a_path_takes_the_object_id_or_the_sign_in_name_and_no_address(emulator:
     for name in (named.object_id, "r1@contoso.com", "R1@Contoso.com"):
         assert app_client(emulator, "Mail.Send", mailbox=name).send_mail().status_code == 202
     for name in (REPORTS, "reporting@contoso.com"):
-        answer = app_client(emulator, "Mail.Send", mailbox=name).send_mail()
-        assert refused(answer) == (404, "ErrorInvalidUser")
+        response = app_client(emulator, "Mail.Send", mailbox=name).send_mail()
+        assert refused(response) == (404, "ErrorInvalidUser")
     assert {mail.from_address.address for mail in emulator.system.mails()} == {REPORTS}
 
 
@@ -485,9 +487,9 @@ def test_an_alias_of_the_mailbox_becomes_its_primary_address(emulator: Emulator)
 def test_who_am_i_needs_user_read(emulator: Emulator) -> None:
     assert refused(client(emulator).request("GET", "")) == (403, "Authorization_RequestDenied")
 
-    answer = client(emulator, REPORTS, "User.Read").request("GET", "")
+    response = client(emulator, REPORTS, "User.Read").request("GET", "")
 
-    assert answer.json()["userPrincipalName"] == REPORTS
+    assert response.json()["userPrincipalName"] == REPORTS
 
 
 # Drafts, ids, Sent Items
@@ -712,9 +714,9 @@ def test_a_quote_in_a_key_is_doubled(emulator: Emulator) -> None:
     ],
 )
 def test_a_filter_that_is_not_understood_is_refused(emulator: Emulator, condition: str) -> None:
-    answer = client(emulator).request("GET", "/messages", params={"$filter": condition})
+    response = client(emulator).request("GET", "/messages", params={"$filter": condition})
 
-    assert refused(answer) == (400, "ErrorInvalidUrlQueryFilter")
+    assert refused(response) == (400, "ErrorInvalidUrlQueryFilter")
 
 
 def test_a_list_shows_what_was_selected_a_page_at_a_time(emulator: Emulator) -> None:
@@ -808,9 +810,9 @@ def test_the_cloud_of_21vianet_spells_its_members_in_pascal_case(emulator: Emula
 def test_a_session_for_less_than_three_megabytes_is_refused(emulator: Emulator) -> None:
     caller = client(emulator)
 
-    answer = caller.session_for(caller.draft(), 2_999_999)
+    response = caller.session_for(caller.draft(), 2_999_999)
 
-    assert refused(answer) == (400, "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize")
+    assert refused(response) == (400, "ErrorAttachmentSizeShouldNotBeLessThanMinimumSize")
     assert caller.session_for(caller.draft(), 150 * MEGABYTE + 1).status_code == 400
 
 
@@ -818,9 +820,9 @@ def test_a_chunk_that_carries_the_token_is_refused(emulator: Emulator) -> None:
     caller = client(emulator)
     url = caller.session_for(caller.draft(), 6_000_000).json()["uploadUrl"]
 
-    answer = caller.put(url, bytes_of(3_000_000), 0, 6_000_000, Authorization="Bearer x")
+    response = caller.put(url, bytes_of(3_000_000), 0, 6_000_000, Authorization="Bearer x")
 
-    assert refused(answer) == (401, "InvalidAudienceForResource")
+    assert refused(response) == (401, "InvalidAudienceForResource")
     assert "authorization" in emulator.system.requests.all("uploadChunk")[0].header_names
 
 
@@ -869,9 +871,9 @@ def test_two_sessions_on_one_draft_at_once_are_in_conflict(emulator: Emulator) -
     caller.put(first, data[:3_000_000], 0, len(data))
     caller.put(second, data[:3_000_000], 0, len(data))
 
-    answer = caller.put(first, data[3_000_000:], 3_000_000, len(data))
+    response = caller.put(first, data[3_000_000:], 3_000_000, len(data))
 
-    assert refused(answer) == (412, "ErrorIrresolvableConflict")
+    assert refused(response) == (412, "ErrorIrresolvableConflict")
 
 
 def test_two_chunks_for_one_draft_at_the_same_moment_are_in_conflict(emulator: Emulator) -> None:
@@ -984,11 +986,11 @@ def test_the_fifth_concurrent_request_is_refused_only_for_its_mailbox(emulator: 
     with ThreadPoolExecutor(6) as pool:
         ours = [pool.submit(lambda: client(emulator).send_mail()) for _ in range(5)]
         theirs = pool.submit(lambda: client(emulator, UMA).send_mail())
-        answers = [future.result(20) for future in ours]
+        responses = [future.result(20) for future in ours]
 
-    assert sorted(answer.status_code for answer in answers) == [202, 202, 202, 202, 429]
+    assert sorted(response.status_code for response in responses) == [202, 202, 202, 202, 429]
     assert theirs.result().status_code == 202
-    throttled = next(answer for answer in answers if answer.status_code == 429)
+    throttled = next(response for response in responses if response.status_code == 429)
     assert refused(throttled) == (429, "ApplicationThrottled")
     assert "MailboxConcurrency" in throttled.json()["error"]["message"]
     assert throttled.headers["Retry-After"] == "2.128"
@@ -1023,15 +1025,15 @@ def test_chunks_count_among_the_requests_of_their_mailbox(emulator: Emulator) ->
         ("daily limit", 403, "ErrorExceededMessageLimit", None, 0),
     ],
 )
-def test_a_button_answers_one_request(
+def test_a_button_affects_one_request(
     emulator: Emulator, button: str, status: int, code: str, retry_after: str | None, mails: int
 ) -> None:
     emulator.system.faults.add("sendMail", button)
 
-    answer = client(emulator).send_mail()
+    response = client(emulator).send_mail()
 
-    assert refused(answer) == (status, code)
-    assert answer.headers.get("Retry-After") == retry_after
+    assert refused(response) == (status, code)
+    assert response.headers.get("Retry-After") == retry_after
     assert len(emulator.system.mails()) == mails
     assert client(emulator).send_mail().status_code == 202
 
@@ -1039,9 +1041,9 @@ def test_a_button_answers_one_request(
 def test_an_acceptance_may_carry_retry_after(emulator: Emulator) -> None:
     emulator.system.faults.add("sendMail", "accepted with Retry-After")
 
-    answer = client(emulator).send_mail()
+    response = client(emulator).send_mail()
 
-    assert (answer.status_code, answer.headers["Retry-After"]) == (202, "10")
+    assert (response.status_code, response.headers["Retry-After"]) == (202, "10")
     assert len(emulator.system.mails()) == 1
 
 
@@ -1060,9 +1062,9 @@ def test_a_connection_is_cut_with_or_without_the_mail_going(
 def test_a_busy_server_may_close_the_connection(emulator: Emulator) -> None:
     emulator.system.faults.add("sendMail", "busy and closed")
 
-    answer = client(emulator).send_mail()
+    response = client(emulator).send_mail()
 
-    assert (answer.status_code, answer.headers["Connection"]) == (503, "close")
+    assert (response.status_code, response.headers["Connection"]) == (503, "close")
 
 
 def test_a_mail_is_sent_although_a_slow_response_outlasts_the_client(emulator: Emulator) -> None:
@@ -1082,11 +1084,11 @@ def test_a_mail_is_sent_although_a_slow_response_outlasts_the_client(emulator: E
 def test_the_body_of_an_error_can_have_every_known_form(emulator: Emulator, body: Any, text: str) -> None:
     emulator.system.faults.add("sendMail", Effect(500, "ErrorInternalServerError", body=body))
 
-    answer = client(emulator).send_mail()
+    response = client(emulator).send_mail()
 
-    assert answer.status_code == 500
-    assert text in answer.text
-    assert bool(answer.content) is bool(text)
+    assert response.status_code == 500
+    assert text in response.text
+    assert bool(response.content) is bool(text)
 
 
 def test_the_most_specific_code_is_the_innermost(emulator: Emulator) -> None:

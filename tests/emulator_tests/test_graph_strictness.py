@@ -33,10 +33,10 @@ SHARED = ("Mail.Send", "Mail.Send.Shared", "Mail.ReadWrite.Shared")
 
 def test_a_new_draft_is_returned_with_all_properties_and_its_location(emulator: Emulator) -> None:
     header = {"name": "x-report", "value": "4711"}
-    answer = client(emulator).request(
+    response = client(emulator).request(
         "POST", "/messages", json=a_message(internetMessageHeaders=[header]), headers=IMMUTABLE
     )
-    draft = answer.json()
+    draft = response.json()
 
     assert {
         "lastModifiedDateTime",
@@ -52,7 +52,7 @@ def test_a_new_draft_is_returned_with_all_properties_and_its_location(emulator: 
         "flag",
     } <= draft.keys()
     assert "internetMessageHeaders" not in draft
-    assert answer.headers["Location"].startswith(f"{emulator.graph}/v1.0/me/messages('")
+    assert response.headers["Location"].startswith(f"{emulator.graph}/v1.0/me/messages('")
 
 
 def test_sessions_and_chunks_name_their_context(emulator: Emulator) -> None:
@@ -65,7 +65,7 @@ def test_sessions_and_chunks_name_their_context(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("code", sorted(CODES | EXCHANGE))
-def test_each_published_code_can_be_answered(emulator: Emulator, code: str) -> None:
+def test_each_published_code_can_be_returned(emulator: Emulator, code: str) -> None:
     emulator.system.faults.add("sendMail", code)
 
     assert refused(client(emulator).send_mail()) == ((CODES | EXCHANGE)[code], code)
@@ -95,24 +95,24 @@ def test_the_upload_host_puts_detailed_codes_inside_general_ones_too(emulator: E
 def test_each_documented_status_comes_as_json_as_a_page_and_empty(emulator: Emulator, status: int) -> None:
     for button in (f"HTTP {status}", f"HTTP {status} page", f"HTTP {status} empty"):
         emulator.system.faults.add("sendMail", button)
-    answers = [client(emulator).send_mail() for _ in range(3)]
+    responses = [client(emulator).send_mail() for _ in range(3)]
 
-    assert {answer.status_code for answer in answers} == {status}
-    assert answers[0].json()["error"]["code"] == STATUSES[status]
-    assert answers[1].text.startswith("<html>")
-    assert answers[2].content == b""
+    assert {response.status_code for response in responses} == {status}
+    assert responses[0].json()["error"]["code"] == STATUSES[status]
+    assert responses[1].text.startswith("<html>")
+    assert responses[2].content == b""
 
 
 @pytest.mark.parametrize(
     ("button", "status"),
     [("conditional access", 403), ("conditional access page", 403), ("token revoked", 401)],
 )
-def test_a_claims_challenge_can_be_answered_to_any_call(emulator: Emulator, button: str, status: int) -> None:
+def test_any_call_can_get_a_claims_challenge(emulator: Emulator, button: str, status: int) -> None:
     emulator.system.faults.add("lookup", button)
-    answer = client(emulator).request("GET", "/messages")
-    encoded = answer.headers["WWW-Authenticate"].partition('claims="')[2].rstrip('"')
+    response = client(emulator).request("GET", "/messages")
+    encoded = response.headers["WWW-Authenticate"].partition('claims="')[2].rstrip('"')
 
-    assert answer.status_code == status
+    assert response.status_code == status
     assert base64.b64decode(encoded).decode() == CLAIMS
 
 
@@ -231,10 +231,10 @@ def test_an_opaque_token_is_readable_only_by_graph(emulator: Emulator) -> None:
 
     with pytest.raises(jwt.DecodeError):
         jwt.decode(token, options={"verify_signature": False})
-    answer = client(emulator).request(
+    response = client(emulator).request(
         "POST", "/sendMail", json={"message": a_message()}, headers={"Authorization": f"Bearer {token}"}
     )
-    assert answer.status_code == 202
+    assert response.status_code == 202
     assert token in emulator.system.tokens.issued
 
 
@@ -281,7 +281,7 @@ def test_mails_over_the_limit_are_refused_for_a_minute_after_the_oldest(emulator
     caller = client(emulator)
     sent = [caller.send_mail(a_message()) for _ in range(4)]
 
-    assert [answer.status_code for answer in sent] == [202, 202, 429, 429]
+    assert [response.status_code for response in sent] == [202, 202, 429, 429]
     assert refused(sent[2]) == (429, "ApplicationThrottled")
     assert 55 <= int(sent[3].headers["Retry-After"]) <= 60
     assert caller.request("GET", "/messages").status_code == 200
@@ -300,9 +300,9 @@ def test_another_mailbox_has_limits_of_its_own(emulator: Emulator) -> None:
 @pytest.mark.parametrize(("subject", "status", "kept"), [("cut", 201, 255), ("kept", 201, 300)])
 def test_a_long_subject_is_cut_or_stored(emulator: Emulator, subject: str, status: int, kept: int) -> None:
     emulator.system.behaviour.long_subject = subject  # type: ignore[assignment]
-    answer = client(emulator).request("POST", "/messages", json=a_message(subject="x" * 300))
+    response = client(emulator).request("POST", "/messages", json=a_message(subject="x" * 300))
 
-    assert (answer.status_code, len(answer.json()["subject"])) == (status, kept)
+    assert (response.status_code, len(response.json()["subject"])) == (status, kept)
 
 
 def test_a_long_subject_may_be_refused(emulator: Emulator) -> None:
@@ -335,7 +335,7 @@ def test_looking_for_a_property_takes_too_long_in_a_large_mailbox(emulator: Emul
 
 def test_the_control_route_sets_effects_of_the_vocabulary_by_name(emulator: Emulator) -> None:
     body = json.dumps({"operation": "sendMail", "effect": "ErrorMailboxMoveInProgress"})
-    answer = emulator.session().post(f"{emulator.graph}/_control/faults", data=body, timeout=5)
+    response = emulator.session().post(f"{emulator.graph}/_control/faults", data=body, timeout=5)
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert refused(client(emulator).send_mail()) == (409, "ErrorMailboxMoveInProgress")

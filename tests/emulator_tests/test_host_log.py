@@ -113,14 +113,14 @@ def test_each_event_of_the_mailer_leaves_the_worker_as_one_intact_record(
     file = tmp_path / "records.jsonl"
     with sample_host(azurite, tmp_path, Setup(app=EVENTS_APP, log_records=file)) as host:
         with ThreadPoolExecutor(8) as pool:
-            answers = list(
+            responses = list(
                 pool.map(lambda _: host.request("POST", "/api/write-events", body=b"{}"), range(24))
             )
         console = host.log()
 
     written = Counter((each["invocation"], each["text"].partition(" ")[0]) for each in records(file))
     fields = [json.loads(each["text"].partition(" ")[2]) for each in records(file)]
-    ids = [answer.body.decode() for answer in answers]
+    ids = [response.body.decode() for response in responses]
     assert written == Counter((each, event.value) for each in ids for event in Event)
     assert Counter(each["place"] for each in fields) == dict.fromkeys(range(len(Event)), 24)
     assert all(each["text"].startswith("first\nsecond") for each in fields)

@@ -1,4 +1,4 @@
-"""HTTP answers equal those of the open-source Functions host.
+"""HTTP responses equal those of the open-source Functions host.
 
 `functions_host_observed.json` holds what was observed, without what no client depends on: framing, the
 `Server` header, the order of headers. `accepted_differences.txt` names the accepted differences.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.emulator_tests.functions_host import Answer, SampleHost, sample_host
+from tests.emulator_tests.functions_host import RawResponse, SampleHost, sample_host
 from tests.local_stack.host_process import CORE_TOOLS, MASTER_KEY
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def observations(*, long: bool) -> list[Any]:
     ]
 
 
-def send(host: SampleHost, request: dict[str, Any], name: str = "localhost") -> Answer:
+def send(host: SampleHost, request: dict[str, Any], name: str = "localhost") -> RawResponse:
     """Send the request of an observation."""
     headers = [(each[0], each[1]) for each in request.get("headers", ())]
     headers += [("X-Name", "x" * request["header_size"])] if "header_size" in request else []
@@ -63,23 +63,23 @@ def send(host: SampleHost, request: dict[str, Any], name: str = "localhost") -> 
     return host.request(request["method"], target, headers, body, chunks=chunks, host=name, seconds=100)
 
 
-def shown(answer: Answer, wanted: dict[str, Any], host: SampleHost) -> dict[str, Any]:
+def shown(response: RawResponse, wanted: dict[str, Any], host: SampleHost) -> dict[str, Any]:
     """Return the parts of a response that an observation contains."""
-    headers = {name: value for name, value in answer.headers if name.casefold() not in FRAMING}
+    headers = {name: value for name, value in response.headers if name.casefold() not in FRAMING}
     if headers.get("Server") == "Kestrel":
         del headers["Server"]
     # The worker package decides how it spells these; how a function spells its own counts.
     headers = {"Content-Type" if name == "content-type" else name: value for name, value in headers.items()}
     every: dict[str, Any] = {
-        "status": answer.status,
+        "status": response.status,
         "headers": headers,
-        "closes": answer.header("connection") == "close",
-        "body": answer.body.decode("latin-1"),
-        "size": len(answer.body),
-        "cookies": [value for name, value in answer.headers if name.casefold() == "set-cookie"],
+        "closes": response.header("connection") == "close",
+        "body": response.body.decode("latin-1"),
+        "size": len(response.body),
+        "cookies": [value for name, value in response.headers if name.casefold() == "set-cookie"],
     }
-    if "seen" in wanted and answer.status == 200:
-        seen = answer.json()
+    if "seen" in wanted and response.status == 200:
+        seen = response.json()
         seen["url"] = seen["url"].removeprefix(host.child.url)
         seen["headers"] = {name: value for name, value in seen["headers"].items() if name != "host"}
         every["seen"] = {name: seen[name] for name in wanted["seen"]}
@@ -93,22 +93,20 @@ def host(azurite: Azurite, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.mark.parametrize("observation", observations(long=False))
-def test_a_request_is_answered_as_the_functions_host_does(
-    host: SampleHost, observation: dict[str, Any]
-) -> None:
-    answer = send(host, observation["request"])
+def test_the_response_is_that_of_the_functions_host(host: SampleHost, observation: dict[str, Any]) -> None:
+    response = send(host, observation["request"])
 
-    assert shown(answer, observation["answer"], host) == observation["answer"]
+    assert shown(response, observation["response"], host) == observation["response"]
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("observation", observations(long=True))
-def test_a_body_of_100_mb_is_answered_as_the_functions_host_does(
+def test_the_response_to_a_body_of_100_mb_is_that_of_the_functions_host(
     host: SampleHost, observation: dict[str, Any]
 ) -> None:
-    answer = send(host, observation["request"])
+    response = send(host, observation["request"])
 
-    assert shown(answer, observation["answer"], host) == observation["answer"]
+    assert shown(response, observation["response"], host) == observation["response"]
 
 
 def test_there_are_at_most_ten_accepted_differences_each_with_a_reason() -> None:
@@ -121,16 +119,16 @@ def test_there_are_at_most_ten_accepted_differences_each_with_a_reason() -> None
 def test_an_accepted_difference_is_still_one(host: SampleHost, pattern: str) -> None:
     fitting = [each for each in OBSERVED if fnmatchcase(each["name"], pattern)]
 
-    found = [shown(send(host, each["request"], "127.0.0.1"), each["answer"], host) for each in fitting]
+    found = [shown(send(host, each["request"], "127.0.0.1"), each["response"], host) for each in fitting]
 
     assert fitting
-    assert found != [each["answer"] for each in fitting]
+    assert found != [each["response"] for each in fitting]
 
 
 def test_the_domain_is_all_that_differs_in_a_cookie_under_another_name(host: SampleHost) -> None:
     cookies = [each for each in OBSERVED if each["name"].startswith("cookie ")]
 
     for each in cookies:
-        found = shown(send(host, each["request"], "127.0.0.1"), each["answer"], host)
+        found = shown(send(host, each["request"], "127.0.0.1"), each["response"], host)
         without = [cookie.replace("domain=127.0.0.1", "domain=") for cookie in found["cookies"]]
-        assert without == each["answer"]["cookies"], each["name"]
+        assert without == each["response"]["cookies"], each["name"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.emulator_tests.functions_host import Answer, Setup, own_host_only, sample_host, wait_for
+from tests.emulator_tests.functions_host import RawResponse, Setup, own_host_only, sample_host, wait_for
 from tests.local_stack.host.options import Waits
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ FAST = {
 }
 
 
-def timed(host: SampleHost, target: str) -> tuple[Answer, float]:
+def timed(host: SampleHost, target: str) -> tuple[RawResponse, float]:
     """Call a function and return its duration."""
     began = time.monotonic()
-    answer = host.request("GET", target)
-    return answer, time.monotonic() - began
+    response = host.request("GET", target)
+    return response, time.monotonic() - began
 
 
 def process(host: SampleHost) -> bytes:
@@ -59,12 +59,12 @@ def test_a_function_timeout_replaces_the_process_before_the_caller_knows(
         late = threads.submit(timed, host, "/api/wait?seconds=30")
         time.sleep(1.0)
         beside = threads.submit(timed, host, "/api/wait-async?seconds=1.8")
-        answer, took = late.result()
+        response, took = late.result()
         lost, lost_took = beside.result()
         after = process(host)
         log = host.log()
 
-    assert (answer.status, answer.body) == (500, b"")
+    assert (response.status, response.body) == (500, b"")
     # The time of the function, the grace for it, and the pause after the start of another process.
     assert took > 2.0 + 0.3 + 1.0
     # It would have ended in time, but its process is gone: its caller waits for its own timeout.
@@ -80,9 +80,9 @@ def test_a_function_that_ends_within_the_grace_period_keeps_its_process(
     setup = Setup(host_json={"functionTimeout": "00:00:01"}, waits=Waits(timeout_grace=5))
     with sample_host(azurite, tmp_path, setup) as host:
         before = process(host)
-        answer, _ = timed(host, "/api/wait?seconds=1.5")
+        response, _ = timed(host, "/api/wait?seconds=1.5")
 
-        assert answer.status == 500
+        assert response.status == 500
         assert process(host) == before
 
 
@@ -93,13 +93,13 @@ def test_a_process_that_dies_fails_everything_in_it_at_once(
         before = process(host)
         beside = threads.submit(timed, host, "/api/wait?seconds=20")
         time.sleep(0.5)
-        answer, took = timed(host, "/api/die")
+        response, took = timed(host, "/api/die")
         other, other_took = beside.result()
         after = process(host)
         host.put("die")
         (result,) = host.results(1)
 
-    assert (answer.status, other.status) == (500, 500)
+    assert (response.status, other.status) == (500, 500)
     assert took < 3
     assert other_took < 5
     assert after not in (before, b"")
@@ -128,8 +128,8 @@ def test_a_stop_refuses_connections_and_lets_calls_finish(
         with pytest.raises(ConnectionError):
             process(host)
 
-        answer, _ = running.result()
-        assert (answer.status, answer.body) == (200, b"waited")
+        response, _ = running.result()
+        assert (response.status, response.body) == (200, b"waited")
         wait_for(lambda: not host.child.running)
         assert host.child.stop() == 0
 
@@ -187,23 +187,23 @@ def test_a_drain_takes_nothing_new_and_finishes_what_runs(azurite: Azurite, tmp_
         host.put("not yet")
         (finished,) = host.results(1)
         wait_for(lambda: host.admin("GET", "host/drain/status").json()["state"] == "Completed")
-        answered = host.request("GET", "/api/only-get").status
+        called = host.request("GET", "/api/only-get").status
         left = host.count("work")
         resumed = host.admin("POST", "host/resume").json()
         (later,) = host.results(1)
 
     assert status == {"state": "InProgress", "outstandingInvocations": 1, "outstandingRetries": 0}
     assert (finished["body"], later["body"]) == ("wait 2", "not yet")
-    assert (answered, left, resumed) == (200, 1, {"state": "Running"})
+    assert (called, left, resumed) == (200, 1, {"state": "Running"})
 
 
 @pytest.mark.long
 @pytest.mark.timeout(180)
-def test_a_function_timeout_of_5_s_is_answered_after_17_s(azurite: Azurite, tmp_path: Path) -> None:
+def test_the_response_to_a_function_timeout_of_5_s_takes_17_s(azurite: Azurite, tmp_path: Path) -> None:
     with sample_host(azurite, tmp_path, Setup(host_json={"functionTimeout": "00:00:05"})) as host:
-        answer, took = timed(host, "/api/wait?seconds=60")
+        response, took = timed(host, "/api/wait?seconds=60")
 
-    assert answer.status == 500
+    assert response.status == 500
     assert 17.0 <= took < 19.0
 
 

@@ -84,9 +84,9 @@ def test_without_encoding_a_function_gets_the_text_as_it_is_queued(azurite: Azur
 
 @pytest.mark.parametrize("output", OBSERVED["outputs"], ids=lambda output: output["name"])
 def test_what_a_function_puts_out_is_queued_as_observed(host: SampleHost, output: dict[str, Any]) -> None:
-    answer = host.request("POST", "/api/emit", body=output["text"].encode())
+    response = host.request("POST", "/api/emit", body=output["text"].encode())
 
-    assert answer.status == output["status"]
+    assert response.status == output["status"]
     texts = host.take_texts(len(output["messages"]))
     assert [base64.b64decode(text).decode() for text in texts] == output["messages"]
 

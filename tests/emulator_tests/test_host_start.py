@@ -77,10 +77,10 @@ def test_an_app_that_cannot_be_loaded_leaves_a_host_without_functions(
     azurite: Azurite, tmp_path: Path, source: str
 ) -> None:
     with sample_host(azurite, tmp_path, Setup(app=broken_app(tmp_path, source))) as host:
-        answers = [host.request("GET", f"/api/{route}").status for route in ("one", "two", "health")]
+        responses = [host.request("GET", f"/api/{route}").status for route in ("one", "two", "health")]
         log = host.log()
 
-    assert answers == [404, 404, 404]
+    assert responses == [404, 404, 404]
     assert "No job functions found." in log
     assert "Traceback" not in log
 
@@ -105,11 +105,11 @@ def test_a_function_whose_setting_is_missing_is_left_out_and_others_run(
     azurite: Azurite, tmp_path: Path
 ) -> None:
     with sample_host(azurite, tmp_path, Setup(schedule="")) as host:
-        answer = host.request("GET", "/api/only-get").status
+        response = host.request("GET", "/api/only-get").status
         started = host.admin("POST", "functions/tick", b'{"input": ""}').status
         log = host.log()
 
-    assert (answer, started) == (200, 404)
+    assert (response, started) == (200, 404)
     assert "The 'tick' function is in error" in log
 
 
@@ -125,21 +125,21 @@ def test_a_route_under_admin_is_refused(plain_host: SampleHost) -> None:
 def test_a_disabled_function_runs_only_on_a_manual_call(azurite: Azurite, tmp_path: Path) -> None:
     disabled = {f"AzureWebJobs.{name}.Disabled": "true" for name in ("only_get", "tick")}
     with sample_host(azurite, tmp_path, Setup(schedule="*/1 * * * * *", settings=disabled)) as host:
-        answer = host.request("GET", "/api/only-get").status
+        response = host.request("GET", "/api/only-get").status
         shown = {each["name"]: each["isDisabled"] for each in host.admin("GET", "functions").json()}
         assert host.take_raw("ticks") == []
         assert host.admin("POST", "functions/tick", b'{"input": ""}').status == 202
         assert len(host.results(1, "ticks")) == 1
 
-    assert answer == 404
+    assert response == 404
     assert (shown["only_get"], shown["any_method"]) == (True, False)
 
 
 def test_the_home_page_can_be_switched_off(azurite: Azurite, tmp_path: Path) -> None:
     with sample_host(azurite, tmp_path, Setup(settings={"AzureWebJobsDisableHomepage": "true"})) as host:
-        answer = host.request("GET", "/")
+        response = host.request("GET", "/")
 
-    assert (answer.status, answer.body) == (204, b"")
+    assert (response.status, response.body) == (204, b"")
 
 
 def test_a_smaller_body_limit_is_applied(azurite: Azurite, tmp_path: Path) -> None:
@@ -170,23 +170,23 @@ def test_hsts_is_sent_for_real_names_over_https_and_never_for_loopback(
     assert seen["url"] == "https://mailer.example/api/echo"
 
 
-def test_of_several_origins_each_may_read_and_the_answer_varies(azurite: Azurite, tmp_path: Path) -> None:
+def test_of_several_origins_each_may_read_and_the_response_varies(azurite: Azurite, tmp_path: Path) -> None:
     origins = ("https://a.example", "https://b.example")
     with sample_host(azurite, tmp_path, Setup(origins=origins)) as host:
-        answer = host.request("GET", "/api/only-get", [("Origin", "https://b.example")])
+        response = host.request("GET", "/api/only-get", [("Origin", "https://b.example")])
         other = host.request("GET", "/api/only-get", [("Origin", "https://b.example.evil.example")])
 
-    assert answer.header("Access-Control-Allow-Origin") == "https://b.example"
-    assert answer.header("Vary") == "Origin"
-    assert answer.header("Access-Control-Allow-Credentials") is None
+    assert response.header("Access-Control-Allow-Origin") == "https://b.example"
+    assert response.header("Vary") == "Origin"
+    assert response.header("Access-Control-Allow-Credentials") is None
     assert other.header("Access-Control-Allow-Origin") is None
 
 
 def test_a_cookie_names_every_host_but_localhost_as_azure_does(plain_host: SampleHost) -> None:
     named = [("Host", "mailer.azurewebsites.net:443")]
-    answer = plain_host.request("POST", "/api/cookies", named, b"__Host-a=1; Path=/; Secure")
+    response = plain_host.request("POST", "/api/cookies", named, b"__Host-a=1; Path=/; Secure")
 
-    assert answer.header("Set-Cookie") == "__Host-a=1; domain=mailer.azurewebsites.net; path=/; secure"
+    assert response.header("Set-Cookie") == "__Host-a=1; domain=mailer.azurewebsites.net; path=/; secure"
 
 
 @own_host_only

@@ -41,7 +41,7 @@ def name() -> str:
     return f"smtp-{uuid.uuid4()}"
 
 
-def test_the_sdk_answers_the_challenge_with_a_managed_identity_token(
+def test_the_sdk_sends_a_managed_identity_token_after_the_challenge(
     client: SecretClient, key_vault: ServedVault, name: str
 ) -> None:
     client.set_secret(name, "tokens")
@@ -61,15 +61,15 @@ def test_the_sdk_answers_the_challenge_with_a_managed_identity_token(
 def test_a_request_without_a_token_of_our_identity_is_challenged(
     key_vault: ServedVault, local_authority: LocalAuthority, token: str
 ) -> None:
-    answer = requests.get(
+    response = requests.get(
         f"{key_vault.url}/secrets",
         headers={"Authorization": f"Bearer {token}"},
         verify=str(local_authority.ca_file),
         timeout=5,
     )
 
-    assert answer.status_code == 401
-    assert answer.headers["WWW-Authenticate"].startswith("Bearer authorization=")
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"].startswith("Bearer authorization=")
 
 
 def test_a_token_for_another_resource_is_refused(
@@ -77,14 +77,14 @@ def test_a_token_for_another_resource_is_refused(
 ) -> None:
     token = managed_identity.identity.token("https://storage.azure.com")
 
-    answer = requests.get(
+    response = requests.get(
         f"{key_vault.url}/secrets",
         headers={"Authorization": f"Bearer {token}"},
         verify=str(local_authority.ca_file),
         timeout=5,
     )
 
-    assert answer.status_code == 401
+    assert response.status_code == 401
 
 
 def test_each_set_adds_a_version_and_the_newest_is_read(client: SecretClient, name: str) -> None:
@@ -297,14 +297,14 @@ def test_a_request_needs_an_api_version_that_the_service_knows(
 ) -> None:
     resource = key_vault.url.replace("https://127.0.0.1", "https://0.0.1")
     token = managed_identity.identity.token(resource)
-    answer = requests.get(
+    response = requests.get(
         f"{key_vault.url}/secrets{query}",
         headers={"Authorization": f"Bearer {token}"},
         verify=str(local_authority.ca_file),
         timeout=5,
     )
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadParameter")
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "BadParameter")
 
 
 @pytest.mark.parametrize("wanted", [0, 26])
@@ -349,7 +349,7 @@ def test_a_content_type_and_tags_have_their_limits(body: dict[str, object]) -> N
     assert refused.value.status == 400
 
 
-def test_an_answer_can_be_lost_after_the_request_was_carried_out(
+def test_a_response_can_be_lost_after_the_request_was_carried_out(
     client: SecretClient, key_vault: ServedVault, name: str
 ) -> None:
     client.set_secret(name, "value")

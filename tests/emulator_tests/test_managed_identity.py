@@ -76,15 +76,15 @@ def test_the_endpoint_refuses_what_app_service_refuses(
     managed_identity: ServedIdentity, header: str | None, query: dict[str, str], status: int
 ) -> None:
     settings = managed_identity.settings
-    answer = requests.get(
+    response = requests.get(
         settings["IDENTITY_ENDPOINT"],
         params=query,
         headers={"X-IDENTITY-HEADER": header or settings["IDENTITY_HEADER"]},
         timeout=5,
     )
 
-    assert answer.status_code == status
-    assert "access_token" not in answer.text
+    assert response.status_code == status
+    assert "access_token" not in response.text
 
 
 def test_faults_are_also_set_over_http(managed_identity: ServedIdentity) -> None:
@@ -95,9 +95,9 @@ def test_faults_are_also_set_over_http(managed_identity: ServedIdentity) -> None
 
     added = requests.post(control, json={"status": 429, "retry_after": "7"}, timeout=5)
     failed = requests.get(endpoint, params=query, headers=headers, timeout=5)
-    answered = requests.get(endpoint, params=query, headers=headers, timeout=5)
+    received = requests.get(endpoint, params=query, headers=headers, timeout=5)
 
     assert (added.status_code, failed.status_code, failed.headers["Retry-After"]) == (204, 429, "7")
-    assert answered.json()["access_token"]
+    assert received.json()["access_token"]
     assert VAULT in requests.get(control, timeout=5).json()["requests"]
     assert requests.delete(control, timeout=5).status_code == 204

@@ -39,9 +39,9 @@ def test_each_row_states_the_official_and_the_imitated_behaviour() -> None:
 
 #: What Microsoft documents or users report, by a word of its row.
 _TRAITS = (
-    "context of answers",
+    "context of responses",
     "message on 201",
-    "chunk answer",
+    "chunk response",
     "error codes",
     "mail on its way",
     "429, mail taken",

@@ -50,10 +50,10 @@ def is_running(pid: int) -> bool:
     return True
 
 
-def test_the_app_answers_under_the_address_that_its_settings_name(stack: LocalStack) -> None:
-    answer = get(stack, f"{stack.environment()['PUBLIC_BASE_URL']}/api/health")
+def test_the_app_responds_at_the_address_that_its_settings_name(stack: LocalStack) -> None:
+    response = get(stack, f"{stack.environment()['PUBLIC_BASE_URL']}/api/health")
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 def test_the_app_accepts_the_tokens_of_the_local_entra(stack: LocalStack) -> None:
@@ -93,7 +93,7 @@ def test_entra_accepts_a_managed_identity_token_instead_of_the_secret(stack: Loc
     }
     stack.microsoft365.grant_consent("*@contoso.com", "Mail.Send")
     try:
-        answers = [
+        responses = [
             requests.post(
                 f"{stack.entra_url}/{CONTOSO}/oauth2/v2.0/token",
                 data=form | {"client_assertion": each},
@@ -105,8 +105,8 @@ def test_entra_accepts_a_managed_identity_token_instead_of_the_secret(stack: Loc
     finally:
         stack.microsoft365.revoke_consent("*@contoso.com")
 
-    assert answers[0].status_code == 200, answers[0].text
-    assert answers[1].json()["error_codes"] == [700213]
+    assert responses[0].status_code == 200, responses[0].text
+    assert responses[1].json()["error_codes"] == [700213]
 
 
 def test_a_second_host_runs_beside_the_first_and_a_killed_one_is_replaced() -> None:
@@ -211,7 +211,7 @@ def bearer(token: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("arguments", [["fault"], ["start", "--fault"]])
-def test_the_faults_are_listed_with_what_microsoft_answers(arguments: list[str]) -> None:
+def test_the_faults_are_listed_with_the_responses_of_microsoft(arguments: list[str]) -> None:
     listed = command(*arguments)
 
     assert listed.returncode == 0

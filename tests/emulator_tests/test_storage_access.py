@@ -253,12 +253,12 @@ def test_keys_and_shared_access_signatures_are_refused(emulator: Emulator) -> No
             list(service.list_queues())
 
         assert code_of(refused) == "KeyBasedAuthenticationNotPermitted"
-    answer = requests.get(
+    response = requests.get(
         f"{emulator.access.urls['blob']}/x/y?sv=1&sig=a", verify=emulator.ca_file, timeout=10
     )
 
-    assert answer.status_code == 403
-    assert answer.headers["x-ms-error-code"] == "KeyBasedAuthenticationNotPermitted"
+    assert response.status_code == 403
+    assert response.headers["x-ms-error-code"] == "KeyBasedAuthenticationNotPermitted"
 
 
 def test_a_token_for_another_service_is_refused(emulator: Emulator) -> None:
@@ -270,17 +270,17 @@ def test_a_token_for_another_service_is_refused(emulator: Emulator) -> None:
 
 
 def test_a_request_without_a_token_gets_a_challenge(emulator: Emulator) -> None:
-    answer = requests.post(
+    response = requests.post(
         f"{emulator.access.urls['queue']}/{MAIL_OUTBOX}/messages", verify=emulator.ca_file, timeout=10
     )
 
-    assert answer.status_code == 401
-    assert "resource_id=https://storage.azure.com" in answer.headers["WWW-Authenticate"]
+    assert response.status_code == 401
+    assert "resource_id=https://storage.azure.com" in response.headers["WWW-Authenticate"]
 
 
 def test_a_token_without_a_version_of_the_protocol_is_refused(emulator: Emulator) -> None:
     token = emulator.somebody(*SCHEDULER_ROLES).get_token().token
-    answer = requests.post(
+    response = requests.post(
         f"{emulator.access.urls['queue']}/{MAIL_OUTBOX}/messages",
         data="<QueueMessage><MessageText>x</MessageText></QueueMessage>",
         headers={"Authorization": f"Bearer {token}"},
@@ -288,7 +288,7 @@ def test_a_token_without_a_version_of_the_protocol_is_refused(emulator: Emulator
         timeout=10,
     )
 
-    assert answer.status_code == 403
+    assert response.status_code == 403
 
 
 def test_the_schedulers_roles_are_those_of_the_template() -> None:

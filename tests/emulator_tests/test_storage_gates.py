@@ -17,7 +17,6 @@ from azure.storage.queue import QueueServiceClient
 from requests.exceptions import RequestException
 
 from shared.storage_names import API_VERSION
-from tests.local_stack.storage_answers import batch_error, table_error
 from tests.local_stack.storage_gates import (
     BUSY,
     RESPONSES_LOST,
@@ -26,6 +25,7 @@ from tests.local_stack.storage_gates import (
     Outage,
     StorageGates,
 )
+from tests.local_stack.storage_responses import batch_error, table_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,15 +84,15 @@ def test_a_busy_service_refuses_and_does_nothing(gates: StorageGates, table: Tab
     assert list(table.list_entities()) == []
 
 
-def test_a_request_whose_answer_is_lost_was_carried_out(gates: StorageGates, table: TableClient) -> None:
-    with gates.during("table", Outage(answers=False)), pytest.raises(ServiceResponseError):
+def test_a_request_whose_response_is_lost_was_carried_out(gates: StorageGates, table: TableClient) -> None:
+    with gates.during("table", Outage(responds=False)), pytest.raises(ServiceResponseError):
         table.create_entity(ROW)
 
     with pytest.raises(ResourceExistsError):
         table.create_entity(ROW)
 
 
-def test_only_some_answers_are_lost_where_some_are_meant(gates: StorageGates, table: TableClient) -> None:
+def test_only_the_chosen_share_of_responses_is_lost(gates: StorageGates, table: TableClient) -> None:
     before = gates.hits
     with gates.during("table", RESPONSES_LOST):
         for number in range(6):
@@ -106,7 +106,7 @@ def test_only_some_answers_are_lost_where_some_are_meant(gates: StorageGates, ta
 
 
 def test_only_one_verb_is_meant_where_one_is_named(gates: StorageGates, table: TableClient) -> None:
-    with gates.during("table", Outage(reaches=False, answers=False, method="DELETE")):
+    with gates.during("table", Outage(reaches=False, responds=False, method="DELETE")):
         table.create_entity(ROW)
         with pytest.raises(ServiceResponseError):
             table.delete_entity(ROW["PartitionKey"], ROW["RowKey"])
@@ -114,7 +114,7 @@ def test_only_one_verb_is_meant_where_one_is_named(gates: StorageGates, table: T
     assert len(list(table.list_entities())) == 1
 
 
-def test_a_slow_answer_is_the_true_one(gates: StorageGates, table: TableClient) -> None:
+def test_a_slow_response_is_the_true_one(gates: StorageGates, table: TableClient) -> None:
     started = time.monotonic()
     with gates.during("table", Outage(delay=0.3)):
         table.create_entity(ROW)
@@ -131,7 +131,7 @@ def test_other_services_continue_while_one_is_unavailable(gates: StorageGates, t
 
 
 @pytest.mark.parametrize("how", ["closed", "reset", "cut"])
-def test_an_answer_that_breaks_after_its_first_byte_was_carried_out(
+def test_a_request_whose_response_breaks_off_was_carried_out(
     gates: StorageGates, table: TableClient, how: Break
 ) -> None:
     with gates.during("table", Outage(breaks=how, path="$batch")), pytest.raises(RequestException):
@@ -140,7 +140,9 @@ def test_an_answer_that_breaks_after_its_first_byte_was_carried_out(
     assert len(list(table.list_entities())) == 1
 
 
-def test_an_answer_that_stalls_ends_when_its_client_gives_up(gates: StorageGates, table: TableClient) -> None:
+def test_a_response_that_stalls_ends_when_its_client_gives_up(
+    gates: StorageGates, table: TableClient
+) -> None:
     started = time.monotonic()
     with gates.during("table", Outage(breaks="stalled")), pytest.raises(AzureError):
         table.create_entity(ROW, read_timeout=1)
@@ -169,7 +171,7 @@ def test_only_so_many_requests_are_meant(gates: StorageGates, table: TableClient
 
 
 def test_a_batch_is_refused_as_azure_does_it(gates: StorageGates, table: TableClient) -> None:
-    refused = Outage(answer=batch_error(412, "UpdateConditionNotSatisfied", index=1))
+    refused = Outage(response=batch_error(412, "UpdateConditionNotSatisfied", index=1))
     with gates.during("table", refused), pytest.raises(TableTransactionError) as error:
         table.submit_transaction([("create", ROW), ("upsert", ROW | {"RowKey": "2"})])
 
@@ -179,7 +181,7 @@ def test_a_batch_is_refused_as_azure_does_it(gates: StorageGates, table: TableCl
 
 def test_a_single_call_is_refused_as_azure_does_it(gates: StorageGates, table: TableClient) -> None:
     with (
-        gates.during("table", Outage(answer=table_error(404, "TableNotFound"))),
+        gates.during("table", Outage(response=table_error(404, "TableNotFound"))),
         pytest.raises(ResourceNotFoundError) as error,
     ):
         table.get_entity("tenant", "row")

@@ -27,8 +27,8 @@ TIMEOUT_SECONDS = 30.0
 #: The concurrent requests of a mailbox; further mails of the same host wait.
 SLOTS = 4
 #: The claim and every outcome are a POST to the table; the progress of a draft is a PUT to the blobs.
-NO_ROW = Outage(reaches=False, answers=False, delay=6.0, method="POST")
-NO_PROGRESS = Outage(reaches=False, answers=False, delay=6.0, method="PUT")
+NO_ROW = Outage(reaches=False, responds=False, delay=6.0, method="POST")
+NO_PROGRESS = Outage(reaches=False, responds=False, delay=6.0, method="PUT")
 CLAIM_RESPONSE_LOST = Outage(delay=4.0, method="POST")
 #: The completion is a DELETE at the queue.
 COMPLETION_RESPONSE_LOST = Outage(delay=4.0, method="DELETE")

@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.faults.campaign import Scenario
-from tests.local_stack.storage_answers import Answer, batch_error, table_error
 from tests.local_stack.storage_gates import BUSY, RESPONSES_LOST, SLOW, UNAVAILABLE, Outage
+from tests.local_stack.storage_responses import StorageResponse, batch_error, table_error
 
 if TYPE_CHECKING:
     from tests.faults.campaign import Campaign
@@ -22,10 +22,10 @@ OUTAGES = (
     ("responses lost", RESPONSES_LOST, 15.0),
 )
 BREAKS: tuple[Break, ...] = ("closed", "reset", "cut", "stalled")
-TABLE_GONE = Outage(reaches=False, answer=batch_error(404, "TableNotFound"), path="$batch")
-CONTAINER_GONE = Outage(reaches=False, answer=Answer(404, "ContainerNotFound"))
-REFUSED_AFTER_WRITE = Outage(answer=batch_error(412, "UpdateConditionNotSatisfied"), path="$batch", every=3)
-BUSY_AFTER_WRITE = Outage(answer=table_error(503, "ServerBusy"), every=3)
+TABLE_GONE = Outage(reaches=False, response=batch_error(404, "TableNotFound"), path="$batch")
+CONTAINER_GONE = Outage(reaches=False, response=StorageResponse(404, "ContainerNotFound"))
+REFUSED_AFTER_WRITE = Outage(response=batch_error(412, "UpdateConditionNotSatisfied"), path="$batch", every=3)
+BUSY_AFTER_WRITE = Outage(response=table_error(503, "ServerBusy"), every=3)
 CARRIED_OUT_LATE = Outage(hold=4.0, drops_at_once=True, every=2)
 #: In place of an hour: attempts wait a minute for storage, and a message for ten minutes at most.
 LONGER_THAN_AN_ATTEMPT = 150.0

@@ -44,7 +44,7 @@ def write() -> int:
 
 def _print_version(version: str) -> None:
     if version != PINNED_BICEP:
-        print(f"infra: this is bicep {version}; the workflows use {PINNED_BICEP}, whose answers can differ")
+        print(f"infra: this is bicep {version}; the workflows use {PINNED_BICEP}, whose responses can differ")
 
 
 if __name__ == "__main__":

@@ -93,10 +93,10 @@ class Bicep:
         Raises:
             BicepError: it does not compile.
         """
-        answer = self._request("compile", path=str(path))
-        if not answer["success"]:
-            raise BicepError("; ".join(map(str, _diagnostics(answer))))
-        template: dict[str, Any] = json.loads(answer["contents"])
+        response = self._request("compile", path=str(path))
+        if not response["success"]:
+            raise BicepError("; ".join(map(str, _diagnostics(response))))
+        template: dict[str, Any] = json.loads(response["contents"])
         return template
 
     def predict(self, parameter_file: Path) -> dict[str, Any]:
@@ -113,14 +113,14 @@ class Bicep:
             "deploymentName": None,
         }
         try:
-            answer = self._request(
+            response = self._request(
                 "getSnapshot", path=str(parameter_file), metadata=metadata, externalInputs=None
             )
         except BicepError as error:
             # "Compilation failed" alone does not say where.
             compiled = self._request("compileParams", path=str(parameter_file), parameterOverrides={})
             raise BicepError("; ".join([str(error), *map(str, _diagnostics(compiled))])) from error
-        snapshot: dict[str, Any] = json.loads(answer["snapshot"])
+        snapshot: dict[str, Any] = json.loads(response["snapshot"])
         # Bicep writes outputs in another order each time.
         return snapshot | {"outputs": dict(sorted(snapshot.get("outputs", {}).items()))}
 
@@ -131,10 +131,10 @@ class Bicep:
         assert self._process.stdin
         self._process.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
         self._process.stdin.flush()
-        answer = self._response()
-        if "error" in answer:
-            raise BicepError(answer["error"]["message"])
-        result: dict[str, Any] = answer["result"]
+        response = self._response()
+        if "error" in response:
+            raise BicepError(response["error"]["message"])
+        result: dict[str, Any] = response["result"]
         return result
 
     def _response(self) -> dict[str, Any]:
@@ -145,12 +145,12 @@ class Bicep:
             if name.lower() == b"content-length":
                 length = int(value)
         if not length:
-            raise BicepError("bicep ended without an answer")
-        answer: dict[str, Any] = json.loads(self._process.stdout.read(length))
-        return answer
+            raise BicepError("bicep ended without a response")
+        response: dict[str, Any] = json.loads(self._process.stdout.read(length))
+        return response
 
 
-def _diagnostics(answer: dict[str, Any]) -> list[Diagnostic]:
+def _diagnostics(response: dict[str, Any]) -> list[Diagnostic]:
     return [
         Diagnostic(
             path=item["source"],
@@ -159,5 +159,5 @@ def _diagnostics(answer: dict[str, Any]) -> list[Diagnostic]:
             code=item["code"],
             message=item["message"],
         )
-        for item in answer["diagnostics"]
+        for item in response["diagnostics"]
     ]

@@ -4,7 +4,7 @@
         predicted('"httpsOnly": true', '"httpsOnly": false'),
         template("modules/function.bicep", "httpsOnly: true", "httpsOnly: false"),
     )
-    def test_the_site_answers_https_alone(project: Project) -> None: ...
+    def test_the_site_responds_to_https_alone(project: Project) -> None: ...
 
 The test runs once on the project as it is and must pass, and once for each fault and must fail with an
 AssertionError. `conftest.py` does both.

@@ -48,7 +48,7 @@ def send(services: FakeServices, message_id: str = "m-1", **changes: Any) -> Non
 
 
 def keep_busy(services: FakeServices, time: timedelta) -> None:
-    """Have Graph answer 503 for a time while the queue redelivers the mail."""
+    """Have Graph respond with 503 while the queue redelivers the mail."""
     end = services.system.now() + time
     services.transport.fail = [_BUSY] * 1000
     while services.system.now() < end:

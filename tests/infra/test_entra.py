@@ -273,7 +273,7 @@ def test_the_managed_identity_is_the_credential(project: Project) -> None:
     file("infra/modules/entra.bicep", "'${registration.uniqueName}/managed", "'${uniqueName}/managed")
 )
 def test_the_credential_is_created_after_its_registration(project: Project, bicep: Bicep) -> None:
-    """Without a reference Graph answers "Error in query syntax".
+    """Without a reference Graph responds with "Error in query syntax".
 
     The name of the credential must refer to its registration.
     """

@@ -224,10 +224,10 @@ def test_a_deployment_of_code_is_repeated_while_roles_spread(project: Project) -
 @pytest.mark.fails_when(
     file(DEPLOY, "infra.hooks.smoke --strict", "infra.hooks.smoke"),
     file(DEPLOY, '          python -m infra.hooks.smoke --strict "$url"\n', ""),
-    file(DEPLOY, "- name: Ask which version answers\n", "- continue-on-error: true\n"),
-    file(DEPLOY, "- name: Ask which version answers\n", "- if: false\n"),
+    file(DEPLOY, "- name: Check the running version\n", "- continue-on-error: true\n"),
+    file(DEPLOY, "- name: Check the running version\n", "- if: false\n"),
 )
-def test_the_deployment_fails_unless_the_new_version_answers(project: Project) -> None:
+def test_the_deployment_fails_unless_the_new_version_responds(project: Project) -> None:
     last = deployment(project)["deploy"]["steps"][-1]
 
     assert last.keys() == {"name", "run"}

@@ -53,7 +53,7 @@ def test_the_openapi_document_takes_the_bodies_that_the_app_takes(name: str) -> 
 
 @pytest.fixture(scope="module")
 def made_up() -> list[Any]:
-    """Make messages for the validators that answer for a whole list at once."""
+    """Make messages for the validators that check a whole list at once."""
     found: list[Any] = []
 
     @given(messages())

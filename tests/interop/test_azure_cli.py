@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PYTHON = ROOT / ".venv-azure-cli" / "bin" / "python"
-#: Answers nobody: the CLI asks no server about a command that it does not know.
+#: No server has it: the CLI calls no server about a command that it does not know.
 NOWHERE = "http://127.0.0.1:9"
 
 
@@ -48,8 +48,8 @@ def problems(found: Iterable[Found], folder: Path) -> list[str]:
         env=dict(environment(folder)),
     )
     assert done.returncode == 0, done.stderr
-    answers = json.loads(done.stdout)
-    return [f"{command} -- {said}" for command, said in zip(wanted, answers, strict=True) if said]
+    results = json.loads(done.stdout)
+    return [f"{command} -- {said}" for command, said in zip(wanted, results, strict=True) if said]
 
 
 @pytest.mark.timeout(400)

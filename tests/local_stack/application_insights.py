@@ -87,13 +87,13 @@ class ApplicationInsights:
         lines = _items(await request.text())
         if status:
             self.refused.append(status)
-            return _answer(status, received=len(lines), accepted=0)
+            return _respond(status, received=len(lines), accepted=0)
         found = [_read(line) for line in lines]
         wanted = [envelope for key, envelope in found if key == self.instrumentation_key]
         with self._lock:
             self.authorized += 1
             self._envelopes += wanted
-        return _answer(200 if len(wanted) == len(found) else 206, received=len(found), accepted=len(wanted))
+        return _respond(200 if len(wanted) == len(found) else 206, received=len(found), accepted=len(wanted))
 
     def _refusal(self, header: str) -> int | None:
         """Return the status for a sender who may not publish."""
@@ -116,7 +116,7 @@ class ApplicationInsights:
         return web.Response(text=str(uuid.uuid4())) if known else web.Response(status=404)
 
     async def _live_metrics(self, _: web.Request) -> web.Response:
-        """Answer the live metrics endpoint as if no client were subscribed."""
+        """Respond as the live metrics endpoint without a subscriber."""
         return web.Response(headers={"x-ms-qps-subscribed": "false"})
 
 
@@ -135,6 +135,6 @@ def _read(item: dict[str, Any]) -> tuple[str, Envelope]:
     return item["iKey"], Envelope(data["baseType"], data["baseData"], operation)
 
 
-def _answer(status: int, *, received: int, accepted: int) -> web.Response:
+def _respond(status: int, *, received: int, accepted: int) -> web.Response:
     content = {"itemsReceived": received, "itemsAccepted": accepted, "errors": []}
     return web.json_response(content, status=status)

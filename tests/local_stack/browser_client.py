@@ -103,7 +103,7 @@ class BrowserClient:
         Raises:
             LookupError: there is no such button.
         """
-        return self.press("answer", "accept", tick=("everybody",) if for_everybody else ())
+        return self.press("decision", "accept", tick=("everybody",) if for_everybody else ())
 
     def cancel(self) -> Page:
         """Press Cancel, or leave an approval page that has a way back.
@@ -111,8 +111,8 @@ class BrowserClient:
         Raises:
             LookupError: there is neither.
         """
-        value = "cancel" if self.page.form_with("answer", "cancel") else "return"
-        return self.press("answer", value)
+        value = "cancel" if self.page.form_with("decision", "cancel") else "return"
+        return self.press("decision", value)
 
     def press(self, name: str, value: str, tick: tuple[str, ...] = ()) -> Page:
         """Press a button after ticking boxes.
@@ -150,7 +150,7 @@ class BrowserClient:
         self.open(start_url)
         if any(button.name == "account" for form in self.page.forms for button in form.buttons):
             self.choose(account)
-        if self.page.form_with("answer", "accept"):
+        if self.page.form_with("decision", "accept"):
             _ = self.accept(for_everybody=for_everybody) if accept else self.cancel()
         return (
             self.press("decision", "continue") if self.page.form_with("decision", "continue") else self.page
@@ -167,8 +167,8 @@ class BrowserClient:
             self._page = _read(response, url)
             if self._page.fragment:
                 here = urldefrag(url).url
-                answer = self._request("POST", here, self._page.fragment, initiator=here)
-                method, url, fields, initiator = "GET", answer.json()["location"], {}, here
+                response = self._request("POST", here, self._page.fragment, initiator=here)
+                method, url, fields, initiator = "GET", response.json()["location"], {}, here
                 continue
             if not (self._page.submits_itself and self.posts_by_itself):
                 return self._page

@@ -25,11 +25,11 @@ class Admin:
     """Calls the API as Inforiver's frontend does, with one access token.
 
     Attributes:
-        answers: everything that came back, headers and bodies.
+        responses: headers and bodies of all responses.
     """
 
     def __init__(self, api_url: str, token: str, ca_file: Path) -> None:
-        self.answers: list[str] = []
+        self.responses: list[str] = []
         self._api = f"{api_url}/api"
         self._session = loopback_session(ca_file)
         self._session.headers["Authorization"] = f"Bearer {token}"
@@ -38,7 +38,7 @@ class Admin:
         """Call the API; `body` travels as JSON."""
         url = f"{self._api}/{path}"
         response = self._session.request(method, url, json=body, headers=headers, timeout=30)
-        self.answers.append(f"{response.headers}\n{response.text}")
+        self.responses.append(f"{response.headers}\n{response.text}")
         return response
 
     def read(self, path: str) -> dict[str, Any]:

@@ -109,9 +109,9 @@ def queue_before_consent(output: DemoOutput, admin: Admin, scheduler: Scheduler)
 def enable(output: DemoOutput, stack: LocalStack, admin: Admin) -> None:
     """Consent once."""
     output.begin_step("The workspace admin enters ada@contoso.com and presses Enable")
-    answer = admin.call("POST", "tenant-settings/smtp/enable", {"fromEmailAddress": ADA})
-    check(answer.status_code == 202, answer.text)
-    started = answer.json()
+    response = admin.call("POST", "tenant-settings/smtp/enable", {"fromEmailAddress": ADA})
+    check(response.status_code == 202, response.text)
+    started = response.json()
     output.show("POST /api/tenant-settings/smtp/enable     202, with a single-use link")
     browser = BrowserClient(stack.authority.ca_file)
     browser.open(started["startUrl"])
@@ -199,8 +199,8 @@ def save(output: DemoOutput, stack: LocalStack, admin: Admin, scheduler: Schedul
         "The admin changes the sender to the shared mailbox finance@contoso.com, with large files on"
     )
     body = {"fromEmailAddress": FINANCE, "largeFileAttachments": True}
-    answer = admin.call("PUT", "tenant-settings/smtp", body)
-    check(answer.status_code == 202, answer.text)
+    response = admin.call("PUT", "tenant-settings/smtp", body)
+    check(response.status_code == 202, response.text)
     output.show("PUT  /api/tenant-settings/smtp            202, with a link to a new consent")
     meanwhile = scheduler.queue(
         "stock:2026-11-23", to=["cfo@contoso.com"], subject="Stock", body=_html("<p>17</p>")
@@ -209,7 +209,7 @@ def save(output: DemoOutput, stack: LocalStack, admin: Admin, scheduler: Schedul
     sender = admin.delivery(meanwhile, "accepted")["fromEmailAddress"]
     check(sender == ADA, f"until the consent the old sender should go on, not {sender}")
     output.show(f"{meanwhile} is sent meanwhile, still from {sender}")
-    BrowserClient(stack.authority.ca_file).consent(answer.json()["startUrl"], ADA)
+    BrowserClient(stack.authority.ca_file).consent(response.json()["startUrl"], ADA)
     settings = admin.settings()
     check(settings["fromEmailAddress"] == FINANCE, f"the new sender should hold: {settings}")
     output.show(f"Ada consents: mail is now sent from {FINANCE}, with her Send As right")
@@ -247,7 +247,7 @@ def throttled(output: DemoOutput, stack: LocalStack, admin: Admin, scheduler: Sc
     waiting = admin.delivery(mail, "deferred")
     check(waiting["problem"]["whoActs"] == "nobody", "nobody should have to act")
     output.show(
-        f"Graph answers 429 with Retry-After: 2.128. {mail} waits until {waiting['nextAttemptAt'][11:19]}"
+        f"Graph responds with 429, Retry-After: 2.128. {mail} waits until {waiting['nextAttemptAt'][11:19]}"
     )
     _show_accepted(output, admin, mail)
 
@@ -265,7 +265,9 @@ def log(output: DemoOutput, admin: Admin) -> None:
 def reset(output: DemoOutput, stack: LocalStack, admin: Admin) -> None:
     """Reset the tenant."""
     output.begin_step("The admin presses Reset")
-    check(admin.call("POST", "tenant-settings/smtp/reset").status_code == 204, "Reset should answer 204")
+    check(
+        admin.call("POST", "tenant-settings/smtp/reset").status_code == 204, "Reset should respond with 204"
+    )
     settings = admin.settings()
     check(settings["status"] == "not_configured", "Reset should leave nothing configured")
     check(settings["fromEmailAddress"] is None, "Reset should empty the From address")

@@ -13,19 +13,19 @@ CONTROL = "/_control"
 
 @dataclass(frozen=True)
 class Fault:
-    """A wrong answer for the requests that it fits.
+    """An error response for the requests that it matches.
 
     Attributes:
-        status: the HTTP status; 0 drops the connection without an answer, 200 lets the true answer come.
-        carried_out: whether the request is carried out all the same, so that only its answer is lost.
+        status: the HTTP status; 0 drops the connection without a response, 200 passes on the real response.
+        carried_out: whether the request is carried out all the same, so that only its response is lost.
         times: how many requests get it.
         retry_after: the Retry-After header as sent, in any form.
-        delay: seconds to wait before answering.
+        delay: seconds to wait before the response.
         method: the verb that it waits for; empty means any.
         path: what the path must contain.
-        body: the body of the answer, None for the one that the service gives such a status; with it the
-            status 200 is an answer too.
-        content_type: the type that the answer says that body has.
+        body: the body of the response, None for the one that the service gives such a status; with it the
+            status 200 is a response too.
+        content_type: the type that the response says that body has.
     """
 
     status: int
@@ -80,15 +80,15 @@ class Faults:
 async def serve_fault(
     fault: Fault, request: web.Request, handler: Handler, refusal: Callable[[Fault], web.Response]
 ) -> web.StreamResponse:
-    """Answer as the fault says; `refusal` builds the body for a status."""
+    """Respond with the fault; `refusal` builds the body for a status."""
     await asyncio.sleep(fault.delay)
-    answer = await handler(request) if fault.carried_out else None
+    response = await handler(request) if fault.carried_out else None
     if fault.status == 0:
         if request.transport:
             request.transport.abort()
         return web.Response()
     if fault.body is None and fault.status == web.HTTPOk.status_code:
-        return answer or await handler(request)
+        return response or await handler(request)
     if fault.body is None:
         given: web.StreamResponse = refusal(fault)
     else:

@@ -93,7 +93,7 @@ class HostProcess(Child):
         )
 
     def wait(self) -> Self:
-        """Wait until the host answers.
+        """Wait until the host responds.
 
         Raises:
             ChildFailedError: it ended instead; the text has its log.

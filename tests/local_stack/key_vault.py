@@ -53,7 +53,7 @@ class KeyVault:
     def app(self) -> web.Application:
         """Build the vault's HTTP interface."""
         app = web.Application(
-            middlewares=[self._log, self._fail, self._authenticate, _answer_refusals, self._check_version]
+            middlewares=[self._log, self._fail, self._authenticate, _convert_refusals, self._check_version]
         )
         route = app.router.add_route
         add_control(app, self.faults, lambda: self.requests)
@@ -171,7 +171,7 @@ class KeyVault:
     def _described(
         self, request: web.Request, name: str, version: Version, *, with_id: bool = True
     ) -> dict[str, Any]:
-        """Describe a version as every answer does: all but the value."""
+        """Describe a version as every response does: all but the value."""
         address = f"{request.scheme}://{request.host}/secrets/{name}"
         attributes = {
             "enabled": version.enabled,
@@ -200,7 +200,7 @@ class KeyVault:
 
 
 @web.middleware
-async def _answer_refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _convert_refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except VaultError as error:
@@ -229,7 +229,7 @@ async def _body(request: web.Request) -> dict[str, Any]:
 
 
 def _page(request: web.Request, items: list[dict[str, Any]]) -> web.Response:
-    """Answer one page of a list with the address of the next one, if any."""
+    """Return one page of a list with the address of the next one, if any."""
     wanted = request.query.get("maxresults", str(PAGE_SIZE))
     if not wanted.isdecimal() or not 1 <= int(wanted) <= PAGE_SIZE:
         raise VaultError(400, "BadParameter", f"maxresults must be from 1 to {PAGE_SIZE}.")

@@ -58,7 +58,7 @@ class ManagedIdentity:
 
     A request without `client_id` gets the system-assigned identity, one with it the user-assigned.
     `authority` is the origin of the Entra that the token-exchange tokens name as their issuer; such an
-    Entra signs them, with `key`. `faults` are served in place of the true answers. Tokens live for
+    Entra signs them, with `key`. `faults` are served in place of the true responses. Tokens live for
     `lifetime` seconds. `api` is an API whose tokens carry roles.
     """
 
@@ -80,7 +80,7 @@ class ManagedIdentity:
     def app(self) -> web.Application:
         """Build the endpoint."""
         app = web.Application(middlewares=[self._fail])
-        app.router.add_get("/msi/token", self._answer)
+        app.router.add_get("/msi/token", self._issue_token)
         add_control(app, self.faults, lambda: self.requests)
         return app
 
@@ -152,7 +152,7 @@ class ManagedIdentity:
             return await handler(request)
         return await serve_fault(fault, request, handler, _refused)
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _issue_token(self, request: web.Request) -> web.Response:
         resource = request.query.get("resource", "")
         if not secrets.compare_digest(request.headers.get("X-IDENTITY-HEADER", ""), self._header):
             return _refusal(401, "The request has no X-IDENTITY-HEADER of this app.")

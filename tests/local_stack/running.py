@@ -94,14 +94,14 @@ class RunningStack:
         variables = self.description["schedulerEnvironment"]
         resource = variables["MAIL_API_CLIENT_ID"] if who == "reader" else STORAGE
         with self._session() as session:
-            answer = session.get(
+            response = session.get(
                 variables["IDENTITY_ENDPOINT"],
                 params={"resource": resource, "api-version": "2019-08-01"},
                 headers={"X-IDENTITY-HEADER": variables["IDENTITY_HEADER"]},
                 timeout=TIMEOUT_SECONDS,
             )
-        answer.raise_for_status()
-        return str(answer.json()["access_token"])
+        response.raise_for_status()
+        return str(response.json()["access_token"])
 
     def exports(self) -> str:
         """Return shell commands that set the variables of `docs/scheduler.md`."""
@@ -132,9 +132,9 @@ class RunningStack:
     def _control(self, method: str, path: str, body: object) -> dict[str, Any]:
         url = f"{self.description['inboxUrl']}/_control/{path}"
         with self._session() as session:
-            answer = session.request(method, url, json=body, timeout=TIMEOUT_SECONDS)
-        answer.raise_for_status()
-        found: dict[str, Any] = answer.json()
+            response = session.request(method, url, json=body, timeout=TIMEOUT_SECONDS)
+        response.raise_for_status()
+        found: dict[str, Any] = response.json()
         return found
 
     def _session(self) -> requests.Session:
@@ -147,13 +147,13 @@ def operation_of(effect: str) -> str:
 
 
 def list_faults(*, every: bool = True) -> str:
-    """List the faults with their answers: all, or the usual ones first."""
+    """List the faults with their responses: all, or the usual ones first."""
     lines = []
     for name, effect in FAULTS.items():
         if not every and name not in USUAL_FAULTS:
             continue
         button = FAULT_EFFECTS[effect]
-        answer = " ".join(
+        response = " ".join(
             part
             for part in (
                 f"AADSTS{button.aadsts}" if button.aadsts else str(button.status or ""),
@@ -165,5 +165,5 @@ def list_faults(*, every: bool = True) -> str:
             )
             if part
         )
-        lines.append(f"  {name:32} {operation_of(effect):9} {answer}")
+        lines.append(f"  {name:32} {operation_of(effect):9} {response}")
     return "\n".join(lines)

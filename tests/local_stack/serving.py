@@ -69,7 +69,8 @@ class Server:
 async def _close(runner: web.AppRunner) -> None:
     transports = [each.transport for each in runner.server.connections] if runner.server else []
     await runner.cleanup()
-    # A client with a kept-alive TLS connection doesn't answer the farewell, and its socket would stay open.
+    # A client with a kept-alive TLS connection doesn't respond to its closing, and its socket would stay
+    # open.
     for transport in filter(None, transports):
         transport.abort()
     await asyncio.sleep(0)

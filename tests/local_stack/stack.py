@@ -163,7 +163,7 @@ class LocalStack:
     def start_host(
         self, *, waits: Waits | None = None, settings: Mapping[str, str] | None = None
     ) -> HostProcess:
-        """Start one more host on the same queue and wait until it answers.
+        """Start one more host on the same queue and wait until it responds.
 
         The first one serves the app's address; those beside it get a port of their own. `waits` are our own
         host's.

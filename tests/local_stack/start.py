@@ -97,9 +97,9 @@ def consent(stack: LocalStack) -> None:
     """Enable sending from Ada's mailbox, as she does on the settings page."""
     ada = Admin(stack.api_url, stack.microsoft365.api_token(ADA), stack.authority.ca_file)
     try:
-        answer = ada.call("POST", "tenant-settings/smtp/enable", {"fromEmailAddress": ADA})
-        answer.raise_for_status()
-        BrowserClient(stack.authority.ca_file).consent(answer.json()["startUrl"], ADA)
+        response = ada.call("POST", "tenant-settings/smtp/enable", {"fromEmailAddress": ADA})
+        response.raise_for_status()
+        BrowserClient(stack.authority.ca_file).consent(response.json()["startUrl"], ADA)
     finally:
         ada.close()
 

@@ -100,13 +100,13 @@ class StorageAccess:
         if not code:
             return None
         status = 401 if code in _CHALLENGED else 403
-        answer = _odata_error(status, code) if service == "table" else _xml_error(status, code)
+        response = _odata_error(status, code) if service == "table" else _xml_error(status, code)
         if status == 401:
             tenant = f"{self._identities.authority}/{self._identities.tenant_id}"
-            answer.headers["WWW-Authenticate"] = (
+            response.headers["WWW-Authenticate"] = (
                 f"Bearer authorization_uri={tenant}/oauth2/authorize resource_id={STORAGE}"
             )
-        return answer
+        return response
 
     def _refusal_code(self, service: Service, request: web.Request) -> str:
         """Return the error code of a refused request; empty if it is allowed."""

@@ -1,7 +1,7 @@
 """Gates before Azurite that let tables, queues and blobs fail.
 
-They also do what Azure Storage does and Azurite does not: an answer that breaks after its first byte, a
-request that is carried out long after it was sent, and the errors of `storage_answers`.
+They also do what Azure Storage does and Azurite does not: a response that breaks after its first byte, a
+request that is carried out long after it was sent, and the errors of `storage_responses`.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ from yarl import URL
 
 from tests.local_stack.azurite import Azurite, Endpoints
 from tests.local_stack.serving import serve
-from tests.local_stack.storage_answers import Answer
+from tests.local_stack.storage_responses import StorageResponse
 
 type Service = Literal["blob", "queue", "table"]
-#: How an answer breaks after its first byte: the connection is closed, reset, closed before the announced
+#: How a response breaks after its first byte: the connection is closed, reset, closed before the announced
 #: length, or nothing more comes.
 type Break = Literal["", "closed", "reset", "cut", "stalled"]
 
@@ -42,12 +42,12 @@ class Outage:
 
     Attributes:
         reaches: whether they are carried out.
-        answers: whether an answer comes: the true one, or 503 for what was not carried out.
-        delay: seconds until the answer, or until the connection breaks.
+        responds: whether a response is sent: the true one, or 503 for what was not carried out.
+        delay: seconds until the response, or until the connection breaks.
         hold: seconds until the request is carried out, also when its client has given up by then.
         drops_at_once: the connection breaks at once, while the request is still to be carried out.
-        breaks: how the true answer breaks after its first byte.
-        answer: what is answered in place of the true answer.
+        breaks: how the true response breaks after its first byte.
+        response: what is sent in place of the true response.
         every: of how many requests one is meant.
         times: how many requests are meant; 0 for any number.
         method: the verb that is meant; empty for any.
@@ -55,12 +55,12 @@ class Outage:
     """
 
     reaches: bool = True
-    answers: bool = True
+    responds: bool = True
     delay: float = 0.0
     hold: float = 0.0
     drops_at_once: bool = False
     breaks: Break = ""
-    answer: Answer | None = None
+    response: StorageResponse | None = None
     every: int = 1
     times: int = 0
     method: str = ""
@@ -72,10 +72,10 @@ class Outage:
 
 
 NOTHING = Outage()
-UNAVAILABLE = Outage(reaches=False, answers=False)
+UNAVAILABLE = Outage(reaches=False, responds=False)
 BUSY = Outage(reaches=False)
 SLOW = Outage(delay=3.0)
-RESPONSES_LOST = Outage(answers=False, every=3)
+RESPONSES_LOST = Outage(responds=False, every=3)
 
 
 class StorageGate:
@@ -132,13 +132,13 @@ class StorageGate:
         if outage.drops_at_once and request.transport:
             request.transport.abort()
         # What a client no longer waits for is carried out all the same.
-        answer = await asyncio.shield(carried_out)
+        response = await asyncio.shield(carried_out)
         await asyncio.sleep(outage.delay)
-        if not outage.answers and request.transport:
+        if not outage.responds and request.transport:
             request.transport.abort()
         if outage.breaks:
-            await _break(request, answer, outage.breaks)
-        return answer
+            await _break(request, response, outage.breaks)
+        return response
 
     def _outage_for(self, request: web.Request) -> Outage:
         """Return the outage that applies to this request."""
@@ -153,8 +153,8 @@ class StorageGate:
 
     async def _execute(self, request: web.Request, body: bytes, outage: Outage) -> web.Response:
         await asyncio.sleep(outage.hold)
-        answer = await self._forward(request, body) if outage.reaches else _busy()
-        return outage.answer.response() if outage.answer else answer
+        response = await self._forward(request, body) if outage.reaches else _busy()
+        return outage.response.build() if outage.response else response
 
     async def _forward(self, request: web.Request, body: bytes) -> web.Response:
         # The path is signed as it was written.
@@ -162,11 +162,11 @@ class StorageGate:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
         async with self._session.request(
             request.method, url, headers=headers, data=BytesIO(body) if body else None, allow_redirects=False
-        ) as answer:
-            kept = [each for each in answer.headers.items() if each[0].lower() not in HOP_BY_HOP]
-            content = await answer.read()
+        ) as response:
+            kept = [each for each in response.headers.items() if each[0].lower() not in HOP_BY_HOP]
+            content = await response.read()
             self.calls += not _found_no_message(request, content)
-            return web.Response(status=answer.status, headers=dict(kept), body=content)
+            return web.Response(status=response.status, headers=dict(kept), body=content)
 
 
 class StorageGates:
@@ -227,23 +227,23 @@ def _busy() -> web.Response:
     return web.Response(status=503, headers={"x-ms-error-code": "ServerBusy"})
 
 
-async def _break(request: web.Request, answer: web.Response, how: Break) -> None:
-    """Send the start of an answer, then break the connection.
+async def _break(request: web.Request, response: web.Response, how: Break) -> None:
+    """Send the start of a response, then break the connection.
 
-    The answers to batches are chunked.
+    The responses to batches are chunked.
     """
     transport = request.transport
     if transport is None:
         return
-    body = answer.body if isinstance(answer.body, bytes) and request.method != "HEAD" else b""
+    body = response.body if isinstance(response.body, bytes) and request.method != "HEAD" else b""
     chunked = request.raw_path.endswith("$batch") and how != "cut"
-    headers = {name: value for name, value in answer.headers.items() if name.lower() != "content-length"}
+    headers = {name: value for name, value in response.headers.items() if name.lower() != "content-length"}
     headers |= {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(len(body))}
     lines = (f"{name}: {value}\r\n" for name, value in headers.items())
-    head = f"HTTP/1.1 {answer.status} {answer.reason}\r\n{''.join(lines)}\r\n".encode()
+    head = f"HTTP/1.1 {response.status} {response.reason}\r\n{''.join(lines)}\r\n".encode()
     part = body[: max(len(body) // 2, 1)]
     size = f"{len(body):x}\r\n".encode() if chunked else b""
-    # Where there is no body, the answer breaks among its headers.
+    # Where there is no body, the response breaks among its headers.
     transport.write(head + size + part if body else head[: len(head) // 2])
     if how == "stalled":
         until = time.monotonic() + STALL_SECONDS

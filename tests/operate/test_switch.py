@@ -198,7 +198,7 @@ def test_a_mail_whose_place_in_the_list_is_out_of_date_is_not_counted(
     assert "sending: 0" in capsys.readouterr().out
 
 
-def test_storage_that_does_not_answer_is_reported_in_a_sentence(
+def test_storage_that_does_not_respond_is_reported_in_a_sentence(
     services: FakeServices, capsys: pytest.CaptureFixture[str]
 ) -> None:
     services.pause_store.fail = [TransientError("storage_unavailable", service="tables")]

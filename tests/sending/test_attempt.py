@@ -108,7 +108,7 @@ def test_another_refusal_without_the_key_is_reported_unchanged(services: FakeSer
 
 
 @pytest.mark.parametrize(("mail", "step"), [(SMALL, "send_mail"), (LARGE, "send_draft")])
-def test_a_lost_answer_to_a_mail_without_key_is_unknown_and_not_sent_again(
+def test_a_mail_without_key_is_unknown_and_not_resent_without_response(
     services: FakeServices, mail: bytes, step: str
 ) -> None:
     lost = OutcomeUnknownError("outcome_unknown")

@@ -41,7 +41,7 @@ def test_an_empty_queue_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert "outbox_backlog" not in caplog.text
 
 
-def test_a_queue_that_does_not_answer_stops_nothing_else(
+def test_a_queue_that_does_not_respond_stops_nothing_else(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services = enabled_services()

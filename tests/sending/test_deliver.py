@@ -230,7 +230,7 @@ def test_a_mail_is_not_sent_after_it_expired(services: FakeServices) -> None:
     assert not services.transport.sent
 
 
-def test_graph_refusing_a_token_once_is_answered_with_a_new_one(services: FakeServices) -> None:
+def test_a_token_that_graph_refuses_once_is_replaced(services: FakeServices) -> None:
     services.transport.fail = [TokenRefusedError("token_refused", error="e")]
     deliver(a_message(), "q-1", services)
 

@@ -272,7 +272,7 @@ def test_no_test_mail_is_sent_while_sending_is_paused() -> None:
     assert "paused" in found["send_as"]["detail"]
 
 
-def test_a_test_mail_without_an_answer_is_traced_because_it_saves_no_copy() -> None:
+def test_a_test_mail_without_a_response_is_traced_as_it_saves_no_copy() -> None:
     ports = enabled_services()
     ports.transport.fail = [OutcomeUnknownError("outcome_unknown")]
 

@@ -113,7 +113,7 @@ def test_an_upload_that_was_cut_continues_with_the_chunk_that_was_missing(
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
-def test_a_chunk_whose_answer_was_lost_is_sent_twice_at_the_most(services: FakeServices, nth: int) -> None:
+def test_a_chunk_whose_response_was_lost_is_sent_twice_at_the_most(services: FakeServices, nth: int) -> None:
     services.transport.after = {"put_chunk": [*[None] * (nth - 1), TransientError("graph_unavailable")]}
     deliver(a_mail("large"), "q-1", services)
     redeliver(services, "q-2")
@@ -150,7 +150,7 @@ def test_a_server_that_wants_other_bytes_next_gets_them(services: FakeServices) 
     assert sent_files(services) == [("large", LARGE)]
 
 
-def test_a_small_file_whose_answer_was_lost_is_not_put_on_twice(services: FakeServices) -> None:
+def test_a_small_file_whose_response_was_lost_is_not_put_on_twice(services: FakeServices) -> None:
     services.transport.after = {"attach": [TransientError("graph_unavailable")]}
     deliver(a_mail("medium", "medium"), "q-1", services)
     redeliver(services, "q-2")

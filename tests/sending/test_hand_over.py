@@ -282,7 +282,7 @@ def test_tables_that_are_unavailable_for_less_than_a_minute_change_no_end(
 
 
 @pytest.mark.parametrize("fate", ["not carried out", "carried out"])
-def test_a_claim_without_an_answer_is_not_uncertain_for_another_process(
+def test_a_claim_without_a_response_is_not_uncertain_for_another_process(
     services: FakeServices, fate: str
 ) -> None:
     outage = Failing(services.deliveries, "add", carried_out=fate == "carried out")
@@ -298,7 +298,7 @@ def test_a_claim_without_an_answer_is_not_uncertain_for_another_process(
 
 
 @pytest.mark.parametrize("fate", ["not carried out", "carried out"])
-def test_a_claim_of_a_retried_mail_without_answer_makes_no_send_uncertain(
+def test_a_claim_of_a_retry_without_a_response_makes_no_send_uncertain(
     services: FakeServices, fate: str
 ) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
@@ -322,7 +322,7 @@ def test_a_claim_of_a_retried_mail_without_answer_makes_no_send_uncertain(
     assert end(services) == (DeliveryStatus.ACCEPTED, 1)
 
 
-def test_an_unanswered_claim_is_remembered_while_the_queue_is_unavailable(
+def test_a_claim_without_response_is_kept_while_the_queue_is_unavailable(
     services: FakeServices,
 ) -> None:
     tables = Failing(services.deliveries, "add", carried_out=True)
@@ -565,7 +565,7 @@ def test_an_unknown_outcome_that_cannot_be_recorded_stays_unknown(
     assert len(services.transport.sent) == 1
 
 
-def test_an_outcome_whose_first_write_was_not_answered_is_written_over_it(services: FakeServices) -> None:
+def test_an_outcome_is_written_again_after_a_write_without_response(services: FakeServices) -> None:
     services.transport.fail = [TransientError("graph_unavailable")]
     send, save = services.transport.send_mail, services.deliveries.save
 

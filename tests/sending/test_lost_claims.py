@@ -221,7 +221,7 @@ def test_a_mail_of_a_later_consent_is_not_searched_in_another_mailbox() -> None:
         (ConsentRequiredError("consent_lost", account="ada", error="e"), DeliveryStatus.UNKNOWN),
     ],
 )
-def test_an_unanswered_mailbox_search_is_repeated_and_a_refused_one_is_not(
+def test_a_search_without_response_is_repeated_and_a_refused_one_is_not(
     error: ProblemError, status: DeliveryStatus
 ) -> None:
     services = large_file_services()

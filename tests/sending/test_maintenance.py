@@ -193,7 +193,7 @@ def test_what_the_operator_may_have_fixed_is_tried(
 
 
 class Graph:
-    """Answers a search of the mailbox with this error, or finds nothing."""
+    """Fails a search of the mailbox with this error, or finds nothing."""
 
     def __init__(self, error: Exception | None) -> None:
         self.error = error

@@ -152,7 +152,7 @@ def test_an_empty_poison_queue_is_not_logged(
     assert "poison_queue" not in caplog.text
 
 
-def test_a_poison_queue_that_does_not_answer_delays_no_mail(
+def test_a_poison_queue_that_does_not_respond_delays_no_mail(
     services: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     record_poisoned(MAIL, "p-1", services)

@@ -108,7 +108,7 @@ def test_searches_get_less_frequent_and_end_with_a_known_outcome(
     ],
 )
 def test_each_search_waits_twice_as_long_as_the_one_before(passed: int, look: int) -> None:
-    """Seconds after the lost answer; after five minutes it must have settled."""
+    """In seconds since the lost response; the search ends after five minutes."""
     assert next_check(NOON, NOON + timedelta(seconds=passed)) == NOON + timedelta(seconds=look)
 
 

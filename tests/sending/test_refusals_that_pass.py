@@ -86,7 +86,7 @@ def test_a_mail_waits_if_a_permission_is_missing_an_hour_after_the_consent() -> 
     assert row.updated_at >= NOON + timedelta(hours=1)
 
 
-def test_an_unknown_answer_is_retried_for_a_day_and_named_at_the_end() -> None:
+def test_an_unknown_response_is_retried_for_a_day_and_named_at_the_end() -> None:
     services = enabled_services()
     services.system.chance = 1.0
     services.transport.fail = [UnexpectedResponseError(graph_code="HTTP 402")] * 200

@@ -318,15 +318,15 @@ def test_a_mail_seen_in_drafts_and_removed_there_is_not_sent_again(delegated: Ma
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [Effect(403, "Forbidden"), Effect(400, "ErrorInvalidRequest")],
     ids=lambda effect: effect.code,
 )
 def test_a_refused_search_neither_ends_a_refused_mail_nor_prevents_sending(
-    delegated: MailSystem, answer: Effect
+    delegated: MailSystem, response: Effect
 ) -> None:
     delegated.add_fault("sendMail", REFUSED)
-    delegated.add_fault("lookup", answer, times=0)
+    delegated.add_fault("lookup", response, times=0)
     delegated.send()
     delegated.deliver_until_final()
 

@@ -159,13 +159,13 @@ def test_a_mail_that_is_too_late_states_its_deadline_in_utc() -> None:
     assert "2026-11-23 12:00 UTC" in expired_error(NOON.replace(2026, 11, 23, 12, 0)).problem.detail
 
 
-def test_a_mail_that_expires_names_the_last_answer_of_graph() -> None:
+def test_a_mail_that_expires_names_the_last_error_of_graph() -> None:
     last = UnexpectedResponseError(graph_code="HTTP 402", request_id="g-17")
     error = expired_error(NOON, last)
 
     assert "The last error from Microsoft Graph was HTTP 402." in error.problem.detail
     assert error.request_id == "g-17"
-    assert "last answer" not in expired_error(NOON, UNAVAILABLE).problem.detail
+    assert "The last error" not in expired_error(NOON, UNAVAILABLE).problem.detail
 
 
 def test_a_pause_of_unknown_length_counts_as_a_failure() -> None:

@@ -1,4 +1,4 @@
-"""Writes repeated until storage answers, with the facts kept in memory."""
+"""Writes repeated until storage responds, with the facts kept in memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def write(outcomes: list[Exception | None]) -> str:
     return "written"
 
 
-def test_a_write_is_repeated_with_growing_waits_until_storage_answers() -> None:
+def test_a_write_is_repeated_with_growing_waits_until_storage_responds() -> None:
     system, outcomes = FakeSystem(), failing(5, UNAVAILABLE)
 
     assert persist(lambda: write(outcomes), system) == "written"

@@ -325,7 +325,7 @@ def test_a_row_of_an_earlier_version_drops_permissions_never_requested() -> None
     assert (consent.scopes, consent.granted) == (frozenset({"Mail.Send"}), granted)
 
 
-def test_an_answer_that_names_no_scope_changes_nothing_that_is_known() -> None:
+def test_a_response_that_names_no_scope_changes_nothing_that_is_known() -> None:
     ports = enabled_services(consent=a_consent(scopes=frozenset(), granted=frozenset({"Mail.Send"})))
 
     ports.tokens.get(CONTOSO, a_consent(scopes=frozenset()))

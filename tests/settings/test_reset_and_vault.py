@@ -57,14 +57,14 @@ FAULTS = {
     },
     **{f"poll {status}": vault_fault(status, "GET", DELETED) for status in (0, 403, 404, 500)},
     **{f"purge {status}": vault_fault(status, "DELETE", DELETED) for status in (0, 403, 409, 500)},
-    "delete, its answer lost once": DeletionFaults(
+    "delete, its response lost once": DeletionFaults(
         (Fault(0, method="DELETE", path=LIVE, carried_out=True),), times=1
     ),
-    "delete, all answers lost": vault_fault(0, "DELETE", LIVE, carried_out=True),
-    "purge, its answer lost once": DeletionFaults(
+    "delete, all responses lost": vault_fault(0, "DELETE", LIVE, carried_out=True),
+    "purge, its response lost once": DeletionFaults(
         (Fault(0, method="DELETE", path=DELETED, carried_out=True),), times=1
     ),
-    "purge, all answers lost": DeletionFaults(
+    "purge, all responses lost": DeletionFaults(
         (Fault(0, method="DELETE", path=DELETED, carried_out=True),), unknown_outcome=True
     ),
     "delete and poll": DeletionFaults((Fault(503, path=LIVE), Fault(503, path=DELETED))),

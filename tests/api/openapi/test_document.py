@@ -48,27 +48,27 @@ def test_a_broken_body_is_described_by_the_same_shape_that_reads_it() -> None:
     assert schema["additionalProperties"] is False
 
 
-def test_an_answer_has_every_member() -> None:
+def test_a_response_has_every_member() -> None:
     schema = document()["components"]["schemas"]["SettingsView"]
 
     assert set(schema["required"]) == set(schema["properties"])
 
 
 def test_the_document_is_served_without_authentication(api: Api) -> None:
-    answer = api.call("get_openapi", caller=None)
+    response = api.call("get_openapi", caller=None)
 
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"] == "application/json"
-    assert json.loads(answer.get_body()) == json.loads(json.dumps(document()))
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == "application/json"
+    assert json.loads(response.get_body()) == json.loads(json.dumps(document()))
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
-def test_each_operation_documents_host_answers_without_a_body(operation: Operation) -> None:
+def test_each_operation_documents_responses_of_the_host_without_a_body(operation: Operation) -> None:
     described = document()["paths"][f"/api/{operation.path}"][operation.method.lower()]["responses"]
 
     for status in ("400", "404", "414", "431", "500", "503"):
         assert "From the Functions host, without a body: " in described[status]["description"]
-    # Only the host answers with these, so they have no content.
+    # Only the host responds with these, so they have no content.
     assert [status for status in ("414", "431") if "content" in described[status]] == []
 
 

@@ -11,9 +11,9 @@ const anonymous = createClient<paths>({ baseUrl: API_URL });
 const api = createClient<paths>({ baseUrl: API_URL, headers: { Authorization: `Bearer ${API_TOKEN}` } });
 
 /** Return the body of a success; anything else ends the program. */
-function must<Body>(answer: { data?: Body; error?: unknown }): NonNullable<Body> {
-  if (answer.data == null) throw new Error(JSON.stringify(answer.error));
-  return answer.data;
+function must<Body>(response: { data?: Body; error?: unknown }): NonNullable<Body> {
+  if (response.data == null) throw new Error(JSON.stringify(response.error));
+  return response.data;
 }
 
 function shown(problem: Problem | undefined): object {

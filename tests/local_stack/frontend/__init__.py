@@ -33,7 +33,7 @@ def frontend_app(api_url: str, control_url: str) -> web.Application:
     def page(name: str) -> web.Response | web.FileResponse:
         return web.FileResponse(SITE / name, headers=headers)
 
-    async def answer(request: web.Request) -> web.StreamResponse:
+    async def respond(request: web.Request) -> web.StreamResponse:
         if request.path == "/config.js":
             return web.Response(text=script, content_type="text/javascript", headers=headers)
         name = PAGES.get(request.path, request.path.removeprefix("/"))
@@ -42,7 +42,7 @@ def frontend_app(api_url: str, control_url: str) -> web.Application:
         return page(name)
 
     app = web.Application()
-    app.router.add_get("/{path:.*}", answer)
+    app.router.add_get("/{path:.*}", respond)
     return app
 
 

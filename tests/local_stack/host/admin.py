@@ -14,7 +14,7 @@ from tests.local_stack.host.keys import Keys
 from tests.local_stack.host.messages import Function, TypedData
 from tests.local_stack.host.script_host import ScriptHost
 
-type Answer = Callable[[Request, str], Awaitable[Response]]
+type AdminHandler = Callable[[Request, str], Awaitable[Response]]
 
 
 class Admin:
@@ -24,7 +24,7 @@ class Admin:
         self._host = host
         self._keys = keys
         self._background: set[asyncio.Task[Any]] = set()
-        self._addresses: dict[tuple[str, str], Answer] = {
+        self._addresses: dict[tuple[str, str], AdminHandler] = {
             ("GET", "host/status"): self._status,
             ("POST", "host/drain"): self._drain,
             ("GET", "host/drain/status"): self._drain_status,
@@ -35,19 +35,19 @@ class Admin:
             ("GET", "functions/{name}/status"): self._errors,
         }
 
-    async def answer(self, request: Request) -> Response:
-        """Answer one address: 404 where there is none, 401 without the key."""
+    async def handle(self, request: Request) -> Response:
+        """Handle one address: 404 where there is none, 401 without the key."""
         parts = request.path.casefold().removesuffix("/").split("/")[2:]
         name = request.path.split("/")[3] if parts[:1] == ["functions"] and len(parts) > 1 else ""
         address = "/".join(["functions", "{name}", *parts[2:]] if name else parts)
         if request.path.casefold().rstrip("/") == "/admin/host/ping":
             return Response(200)
-        answer = self._addresses.get((request.method, address))
-        if answer is None:
+        handler = self._addresses.get((request.method, address))
+        if handler is None:
             return Response(404)
         if not self._keys.authorizes(request, "ADMIN"):
             return Response(401, [("WWW-Authenticate", "Bearer")])
-        return await answer(request, name)
+        return await handler(request, name)
 
     async def finish(self) -> None:
         """Wait for the functions that were run by hand."""

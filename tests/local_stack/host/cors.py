@@ -8,8 +8,8 @@ from collections.abc import Collection
 from tests.local_stack.host.http_messages import Request, Response
 
 
-def answer_preflight(request: Request, origins: Collection[str]) -> Response | None:
-    """Answer a preflight; None for other requests or without origins."""
+def preflight_response(request: Request, origins: Collection[str]) -> Response | None:
+    """Return the response to a preflight; None for any other request."""
     method = request.headers.get("access-control-request-method")
     if not origins or request.method != "OPTIONS" or method is None or "origin" not in request.headers:
         return None

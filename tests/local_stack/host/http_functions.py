@@ -23,7 +23,7 @@ SENDABLE = re.compile(r"[\t\x20-\x7e]*").fullmatch
 
 
 class HttpFunctions:
-    """Answers requests with functions."""
+    """Calls the functions for requests."""
 
     def __init__(
         self, functions: Iterable[Function], prefix: str, dispatcher: Dispatcher, keys: Keys
@@ -34,7 +34,7 @@ class HttpFunctions:
         http = (each for each in functions if each.trigger["type"] == "httpTrigger")
         self._routes = sorted((Route(each, prefix) for each in http), key=lambda route: route.precedence)
 
-    async def answer(self, request: Request) -> Response:
+    async def handle(self, request: Request) -> Response:
         """Run the matching function: 404 without one, 401 without its key."""
         for route in self._routes:
             values = route.match(request.method, request.path)

@@ -82,7 +82,7 @@ class Invoke:
 
 @dataclass(frozen=True)
 class Invoked:
-    """The worker's answer to `Invoke`."""
+    """The worker's response to `Invoke`."""
 
     invocation_id: str
     result: Result

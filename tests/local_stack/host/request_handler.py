@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection
 
 from tests.local_stack.host.admin import Admin
-from tests.local_stack.host.cors import allow_origin, answer_preflight
+from tests.local_stack.host.cors import allow_origin, preflight_response
 from tests.local_stack.host.http_functions import HttpFunctions
 from tests.local_stack.host.http_messages import Request, Response
 from tests.local_stack.host.settings import HostSettings
@@ -16,7 +16,7 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class RequestHandler:
-    """Answers requests."""
+    """Handles every request of the host."""
 
     def __init__(
         self, functions: HttpFunctions, admin: Admin, settings: HostSettings, origins: Collection[str]
@@ -27,11 +27,11 @@ class RequestHandler:
         self._origins = origins
         self._has_home_page = os.environ.get(HOME_PAGE_SETTING, "").casefold() != "true"
 
-    async def answer(self, request: Request) -> Response:
-        """Answer one request."""
-        response = answer_preflight(request, self._origins)
+    async def handle(self, request: Request) -> Response:
+        """Return the response to one request."""
+        response = preflight_response(request, self._origins)
         if response is None:
-            response = await self._answer(request)
+            response = await self._route(request)
             allow_origin(request, response, self._origins)
         if self._settings.hsts and request.scheme == "https" and request.host not in LOOPBACK:
             response.set_default("Strict-Transport-Security", self._settings.hsts)
@@ -39,7 +39,7 @@ class RequestHandler:
             response.set_default(name, value)
         return response
 
-    async def _answer(self, request: Request) -> Response:
+    async def _route(self, request: Request) -> Response:
         if request.path == "/":
             return (
                 Response(200, [("Content-Type", "text/html")], HOME_PAGE)
@@ -47,5 +47,5 @@ class RequestHandler:
                 else Response(204)
             )
         if request.path.casefold().startswith("/admin/"):
-            return await self._admin.answer(request)
-        return await self._functions.answer(request)
+            return await self._admin.handle(request)
+        return await self._functions.handle(request)

@@ -79,7 +79,7 @@ class LocalHost:
         admin = Admin(host, keys)
         cleanup.push_async_callback(admin.finish)
         front = RequestHandler(functions, admin, settings, options.cors)
-        return WebServer(front.answer, options.tls_certificate, options.tls_key)
+        return WebServer(front.handle, options.tls_certificate, options.tls_key)
 
     def _record_log(self, record: LogRecord) -> None:
         self._dispatcher.show(record)

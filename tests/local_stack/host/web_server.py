@@ -1,6 +1,6 @@
 """The web server: Hypercorn with the rules in which Kestrel differs.
 
-Of the tested servers (Hypercorn, uvicorn, Granian, aiohttp), only Hypercorn answers broken requests as
+Of the tested servers (Hypercorn, uvicorn, Granian, aiohttp), only Hypercorn responds to broken requests as
 Kestrel does, keeps the case of header names, sends bodies in chunks and accepts any method.
 """
 
@@ -44,7 +44,7 @@ class WebServer:
         self._server: asyncio.Server
 
     async def start(self, port: int) -> int:
-        """Answer requests from now on, and return the port; 0 means any free one."""
+        """Start to serve, and return the port; 0 means any free one."""
         tls = self._config.create_ssl_context() if self._config.ssl_enabled else None
         self._server = await asyncio.start_server(self._connected, ADDRESS, port, ssl=tls)
         return int(self._server.sockets[0].getsockname()[1])

@@ -85,7 +85,7 @@ async def serve(app_directory: Path, channel: socket.socket) -> None:
     write(writer, await index(app_directory))
     running: set[asyncio.Task[None]] = set()
     while (message := await read(reader)) is not None:
-        task = asyncio.create_task(answer(writer, message))
+        task = asyncio.create_task(run_invocation(writer, message))
         running.add(task)
         task.add_done_callback(running.discard)
 
@@ -107,7 +107,7 @@ async def index(app_directory: Path) -> Indexed:
     )
 
 
-async def answer(writer: asyncio.StreamWriter, call: Invoke) -> None:
+async def run_invocation(writer: asyncio.StreamWriter, call: Invoke) -> None:
     """Run a function and send its result."""
     # The runtime sets this variable for its thread pool only; async handlers' log records need it too.
     invocation_id_cv.set(call.invocation_id)

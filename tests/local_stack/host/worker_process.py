@@ -59,7 +59,7 @@ class WorkerProcess:
         return invocation_id in self._running
 
     async def invoke(self, call: Invoke) -> Result:
-        """Run a function; a process disposed of meanwhile never answers."""
+        """Run a function; a process disposed of meanwhile never responds."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._running[call.invocation_id] = future
         try:
@@ -77,7 +77,7 @@ class WorkerProcess:
             self._fail_all()
 
     async def dispose(self) -> None:
-        """End the process at once; its invocations never answer."""
+        """End the process at once; its invocations never respond."""
         self.disposed = True
         if self._process.returncode is None:
             self._process.kill()

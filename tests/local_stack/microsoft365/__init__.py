@@ -16,9 +16,9 @@ are for `faults.add` and `/_control/faults` (faults.py); a test compares the swi
 
 trait                 | official or reported                     | here
 ----------------------|------------------------------------------|-------------------------------------------
-context of answers    | on sessions and chunks too               | so
+context of responses  | on sessions and chunks too               | so
 message on 201        | dates, conversationId, webLink, Location | so; body as it came, not rewritten
-chunk answer          | `ExpirationDateTime` in mixed case       | `pascal_case`, `next_range`
+chunk response        | `ExpirationDateTime` in mixed case       | `pascal_case`, `next_range`
 upload chunks         | in order, below 4 MB; multiples of       | `chunk_limit`, `range_status`; any length
                       | 320 KiB are a rule of OneDrive's         | up to it
 upload session        | expires; use does not prolong it         | `session_lifetime`
@@ -27,7 +27,7 @@ file sizes            | documented 3 MB; POST to 3,145,611 bytes | `largest_post
 files of a message    | 250                                      | 400, its code is not published
 subject               | Exchange's store keeps 255 characters    | `long_subject`: cut, kept or refused
 request size          | 4 MB                                     | 413; `wall`
-size, quota answers   | status not published                     | `too_large_status`, `quota_status`
+size, quota responses | status not published                     | `too_large_status`, `quota_status`
 requests at a time    | 4 for an app and mailbox                 | `in_flight_limit`, `in_flight_retry_after`
 calls                 | 10,000 in 10 minutes                     | `calls_limit`, `calls_window`
 uploads               | 150 MB in 5 minutes                      | off; `upload_limit`, `upload_window`
@@ -46,8 +46,8 @@ refused sendMail      | not published what stays in Drafts       | nothing stays
 permanentDelete       | in the global cloud alone                | `permanent_delete`
 second send of a draft| not published                            | `resend_in_transit`
 lists                 | pages of any length, also empty ones     | `longest_page`
-answers               | take their time                          | `latency`, effect "slow"
-refused, mail taken   | 504, 500, lost answers                   | any effect with `accepted`
+responses             | take their time                          | `latency`, effect "slow"
+refused, mail taken   | 504, 500, lost responses                 | any effect with `accepted`
 429, mail taken       | reported                                 | effect "throttled but accepted"
 429 page, mail taken  | reported                                 | effect "throttled page but accepted"
 429 at once, taken    | reported                                 | effect "too many at once but accepted"

@@ -1,4 +1,4 @@
-"""The record of a mail that Exchange answered with 202."""
+"""The record of a mail that Exchange accepted with 202."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from .mail import Address, Attachment
 
 @dataclass(frozen=True)
 class AcceptedMail:
-    """A mail that Exchange answered with 202, byte for byte as it came.
+    """A mail that Exchange accepted with 202, byte for byte as it came.
 
     Attributes:
         number: counts from 1 in the order of acceptance.

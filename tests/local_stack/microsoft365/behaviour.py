@@ -21,27 +21,26 @@ class Behaviour:
             them is refused with 65001, and an app's token has fewer roles.
         app_lag: seconds from the first grant in a tenant until the token endpoint knows the app there
             (700016).
-        stale_for: seconds from a grant for which every second token request, redeemed codes aside, is
-            answered by a server that does not know of it: 65001 and 700016 in turn, or a token with the
-            roles of before.
+        stale_for: seconds from a grant for which every second token request, except for a code, goes to a
+            server that does not know the grant: 65001 and 700016 in turn, or a token with the roles of
+            before.
         token_requests_a_minute: how many token requests of an app, for itself or for one account, are
-            answered in a minute, 0 for any number: the next ones are throttled, each for another minute.
+            accepted in a minute, 0 for any number: the next ones are throttled, each for another minute.
         forged_tenant: what `/adminconsent` says in `tenant`, in place of the truth.
         id_token: claims to change in every ID token; None takes one away.
         wanted_claims: a claims request as JSON, which Graph wants in every token: others get a 401 with this
-            challenge, as continuous access evaluation does it. Entra puts what it was asked for into the
-            token.
-        wanted_claims_status: of that answer: 403 as conditional access gives it, with `accessDenied`.
-        claims_problem: the AADSTS number that answers every token request with claims, 0 for none.
+            challenge, as continuous access evaluation does it. Entra puts the claims request into the token.
+        wanted_claims_status: of that response: 403 as conditional access gives it, with `accessDenied`.
+        claims_problem: the AADSTS number of the response to every token request with claims, 0 for none.
         rights_lag: seconds until Graph and Exchange count a consent, a role, Send As, Send on Behalf or Full
-            Access, and until a change of an app's Exchange roles or access policy counts; before that they
-            answer as without it, 403.
+            Access, and until a change of an app's Exchange roles or access policy counts; before that the
+            response is 403, as without it.
         opaque_tokens: Graph's tokens are no JWT, and only Graph can read them.
         latency: real seconds that every Graph and upload request takes at least.
         sent_items_lag: seconds from 202 until transport has the mail, and its copy is in Sent Items.
         transit_folder: where the mail is until then.
         replica_lag: seconds after a draft was made or sent, and after an upload session was made, in which
-            a call that names it is answered with 404; lists have it at once.
+            a call that names it gets 404; lists have it at once.
         in_flight_limit: requests at a time for an app and mailbox.
         in_flight_retry_after: the text of that refusal's Retry-After; None for none.
         calls_limit: calls of an app to a mailbox in `calls_window` seconds, 0 for any number.
@@ -56,8 +55,8 @@ class Behaviour:
         session_lifetime: of an upload session, from its creation; uploading does not prolong it.
         long_subject: what happens to a subject of more than 255 characters.
         large_mailbox: looking for an extended property is not done in time, 504.
-        longest_page: how much of a list one answer holds, whatever was asked for.
-        next_range: how a chunk's answer spells what comes next: `N`, `N-` or `N-M`.
+        longest_page: how much of a list one response holds, whatever was requested.
+        next_range: how a chunk's response spells what comes next: `N`, `N-` or `N-M`.
         pascal_case: `NextExpectedRanges`, as the cloud run by 21Vianet has it.
         too_large_status: of `ErrorMessageSizeExceeded`.
         quota_status: of `ErrorExceededMaxRecipientLimit`.

@@ -242,11 +242,11 @@ class Control:
 
 
 type Action = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
-type Answer = Callable[[web.Request], Awaitable[web.Response]]
+type Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
-def _refusing(action: Action) -> Answer:
-    """Answer 400 for a body that the action cannot use."""
+def _refusing(action: Action) -> Handler:
+    """Respond with 400 to a body that the action cannot use."""
 
     async def handle(request: web.Request) -> web.Response:
         try:
@@ -257,12 +257,12 @@ def _refusing(action: Action) -> Answer:
     return handle
 
 
-def _readable(handler: Answer) -> Answer:
-    """Allow scripts of any origin to read the answer, as Entra does."""
+def _readable(handler: Handler) -> Handler:
+    """Allow scripts of any origin to read the response, as Entra does."""
 
     async def handle(request: web.Request) -> web.Response:
-        answer = await handler(request)
-        answer.headers["Access-Control-Allow-Origin"] = "*"
-        return answer
+        response = await handler(request)
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        return response
 
     return handle

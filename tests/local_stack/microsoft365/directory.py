@@ -47,7 +47,7 @@ class User:
         is_admin: administers Microsoft 365, so may consent to anything.
         app_roles: roles of this project's own API, such as `Workspace.Admin`.
         sign_in_problem: the AADSTS number that a sign-in page shows instead of going on, 0 for none.
-        refresh_problem: the AADSTS number that answers every refresh, 0 for none.
+        refresh_problem: the AADSTS number of the response to every refresh, 0 for none.
         message_limit: the largest message in bytes, base64 growth included.
         room_for_named_properties: whether messages may be written with named properties; each mailbox
             takes a limited number of names. Properties with a tag of their own (0x1045) need none.

@@ -71,7 +71,7 @@ class Entra:
         self._add(app, "GET", "/{tenant}/v2.0/.well-known/openid-configuration", "discovery", self.discovery)
         self._add(app, "GET", "/{tenant}/discovery/v2.0/keys", "keys", self.keys)
         self._add(app, "GET", "/{tenant}/oauth2/v2.0/authorize", "authorize", self.authorize)
-        self._add(app, "POST", "/{tenant}/oauth2/v2.0/authorize", "answer", self.go_on)
+        self._add(app, "POST", "/{tenant}/oauth2/v2.0/authorize", "pageDecision", self.go_on)
         self._add(app, "GET", "/{tenant}/v2.0/adminconsent", "adminconsent", self.admin_consent)
         self._add(app, "POST", "/{tenant}/oauth2/v2.0/token", "token", self.token)
 
@@ -122,11 +122,11 @@ class Entra:
         return web.json_response({"keys": [self._tokens.key.jwk()]})
 
     async def token(self, request: web.Request) -> web.Response:
-        """Answer a token request."""
+        """Respond to a token request."""
         form = await _form(request)
         headers = {"Cache-Control": "no-store, no-cache", "Pragma": "no-cache"}
         try:
-            document = self._endpoint.answer(
+            document = self._endpoint.token_response(
                 request.match_info["tenant"], form, request.headers.get("Authorization", "")
             )
         except TooManyRequests:
@@ -158,47 +158,47 @@ class Entra:
             return self._refusal_page(refusal)
         return self._bound(request, visit, self._next(visit))
 
-    def _bound(self, request: web.Request, visit: Visit, answer: web.Response) -> web.Response:
+    def _bound(self, request: web.Request, visit: Visit, response: web.Response) -> web.Response:
         """Bind a visit to this browser, so that no other one can submit its pages."""
         browser = request.cookies.get(_BROWSER) or str(uuid.uuid4())
         self._browsers[visit.visit_id] = browser
-        answer.set_cookie(_BROWSER, browser, secure=True, httponly=True, samesite="None", path="/")
-        return answer
+        response.set_cookie(_BROWSER, browser, secure=True, httponly=True, samesite="None", path="/")
+        return response
 
     async def go_on(self, request: web.Request) -> web.Response:
-        """Handle a page's answer: account, Accept, Cancel or approval request."""
+        """Handle a form of a page: account, Accept, Cancel or approval request."""
         form = await _form(request)
         visit = self._sign_in.find(form.get("visit", ""))
         if visit is None or self._browsers.get(visit.visit_id) != request.cookies.get(_BROWSER):
             return self._refusal_page(Refused(50089))
         if form.get("account"):
             return self._chosen(visit, form["account"])
-        step, answer = self._sign_in.step(visit), form.get("answer", "")
-        if step == "consent" and answer == "accept":
+        step, decision = self._sign_in.step(visit), form.get("decision", "")
+        if step == "consent" and decision == "accept":
             return _redirect_to_app(self._sign_in.accept(visit, for_everybody=form.get("everybody") == "yes"))
-        if step == "consent" and answer == "cancel":
+        if step == "consent" and decision == "cancel":
             return _redirect_to_app(self._sign_in.decline(visit))
-        return self._after_approval_page(visit, answer) if step == "approval" else self._next(visit)
+        return self._after_approval_page(visit, decision) if step == "approval" else self._next(visit)
 
-    def _after_approval_page(self, visit: Visit, answer: str) -> web.Response:
-        if answer == "return" and self._sign_in.approval_can_return(visit):
+    def _after_approval_page(self, visit: Visit, decision: str) -> web.Response:
+        if decision == "return" and self._sign_in.approval_can_return(visit):
             return _redirect_to_app(self._sign_in.leave_without_granting(visit))
-        return _page(requested_page()) if answer == "request" else self._next(visit)
+        return _page(requested_page()) if decision == "request" else self._next(visit)
 
     def _chosen(self, visit: Visit, account: str) -> web.Response:
         try:
             visit = self._sign_in.choose(visit, account)
         except Refused as refusal:
             return self._refusal_page(refusal)
-        answer = self._next(visit)
+        response = self._next(visit)
         if visit.user is not None:
             session = str(uuid.uuid4())
             self._sessions[session] = visit.user.object_id
-            answer.set_cookie(_SESSION, session, secure=True, httponly=True, samesite="None", path="/")
-        return answer
+            response.set_cookie(_SESSION, session, secure=True, httponly=True, samesite="None", path="/")
+        return response
 
     def _next(self, visit: Visit) -> web.Response:
-        # One path takes every page's answer, whichever request began the visit.
+        # One path takes the forms of all pages, whichever request began the visit.
         action = f"/{visit.tenant_name}/oauth2/v2.0/authorize"
         step, user = self._sign_in.step(visit), visit.user
         if step == "choose" or user is None:

@@ -17,17 +17,17 @@ class Effect:
     """The effect of a fault on a request.
 
     Attributes:
-        status: the answer's status; 0 leaves the true answer in place.
+        status: the response's status; 0 leaves the true response in place.
         code: Graph's error code, or Entra's OAuth error.
         retry_after: the header's text (`2.128`, `10`, an HTTP date); None for no header.
         body: how the error is written: whole, inside a general code (`detailed`), with nested innererror,
             with an empty code, as HTML, not at all, or the message alone, as JSON (`raw`) or text (`text`).
-        accepted: the request is carried out all the same, and only its answer lies.
-        delay: real seconds between carrying out and answering.
-        connection: `closed` after the answer; `reset` after the body was read, without an answer;
+        accepted: the request is carried out all the same, and only its response is wrong.
+        delay: real seconds between carrying out and the response.
+        connection: `closed` after the response; `reset` after the body was read, without a response;
             `refused` before it was read.
         aadsts: an Entra number, which brings its own error, status and suberror.
-        headers: further headers of the answer.
+        headers: further headers of the response.
         general: the code around a detailed one.
     """
 

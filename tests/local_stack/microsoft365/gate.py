@@ -58,7 +58,7 @@ async def read_body(request: web.Request, limit: int) -> bytes | None:
             else:
                 parts.clear()
     except ConnectionResetError as error:
-        # The client is gone, and nobody hears this answer.
+        # The client is gone, and nobody hears this response.
         raise web.HTTPBadRequest from error
     return b"".join(parts) if size <= limit else None
 
@@ -99,13 +99,13 @@ class Gate:
             effect = self._over_quota(request, caller, concurrent, submits=submits) or self._faults.take(
                 named, caller.mailbox
             )
-            answer = await self._apply_effect(request, handler, effect or Effect())
+            response = await self._apply_effect(request, handler, effect or Effect())
         finally:
             if caller.mailbox:
                 self._log.leave(caller.app, caller.mailbox)
-        self._log.end(number, answer.status if answer else 0)
+        self._log.end(number, response.status if response else 0)
         # A response that cannot be written is aiohttp's way to drop a connection that was cut.
-        return answer or web.Response()
+        return response or web.Response()
 
     def _over_quota(
         self, request: web.Request, caller: Caller, concurrent: int, *, submits: bool
@@ -136,9 +136,9 @@ class Gate:
             _reset_connection(request)
             return None
         lies = effect.status or effect.aadsts or effect.connection == "reset"
-        answer: web.StreamResponse
+        response: web.StreamResponse
         if not lies or effect.accepted:
-            answer = await handler(request)
+            response = await handler(request)
         else:
             await read_body(request, 0)
         await asyncio.sleep(effect.delay + self._host.latency())
@@ -146,13 +146,13 @@ class Gate:
             _reset_connection(request)
             return None
         if lies:
-            answer = self._host.error(request, effect)
+            response = self._host.error(request, effect)
         if effect.retry_after is not None:
-            answer.headers["Retry-After"] = effect.retry_after
-        answer.headers.update(effect.headers)
+            response.headers["Retry-After"] = effect.retry_after
+        response.headers.update(effect.headers)
         if effect.connection == "closed":
-            answer.force_close()
-        return answer
+            response.force_close()
+        return response
 
 
 def _reset_connection(request: web.Request) -> None:

@@ -18,7 +18,7 @@ from .mail_calls import MailCalls
 
 _REQUEST_ID = web.RequestKey("request_id", str)
 
-type Answer = Callable[[Call], Awaitable[web.Response]]
+type CallHandler = Callable[[Call], Awaitable[web.Response]]
 
 
 class Graph:
@@ -37,7 +37,7 @@ class Graph:
         """Register every route twice: for `/me` and for `/users/{user}`."""
         calls = self._calls
         message, attachments = "/messages/{message}", "/messages/{message}/attachments"
-        routes: list[tuple[str, str, str, Answer]] = [
+        routes: list[tuple[str, str, str, CallHandler]] = [
             ("POST", "/sendMail", "sendMail", calls.send_mail),
             ("GET", "/messages", "lookup", calls.list_messages),
             ("POST", "/messages", "createDraft", calls.create_draft),
@@ -53,9 +53,9 @@ class Graph:
             ("GET", "/mailFolders/{folder}/messages", "lookup", calls.list_messages),
             ("GET", "", "getUser", calls.get_user),
         ]
-        for method, suffix, operation, answer in routes:
+        for method, suffix, operation, handler in routes:
             for root in ("/v1.0/me", "/v1.0/users/{user}"):
-                app.router.add_route(method, f"{root}{suffix}", self._handler(answer))
+                app.router.add_route(method, f"{root}{suffix}", self._handler(handler))
                 self.operations[method, f"{root}{suffix}"] = operation
 
     async def caller(self, request: web.Request) -> Caller:
@@ -86,10 +86,10 @@ class Graph:
         text, kind = write_body(effect, whole, nested)
         return web.Response(status=effect.status, text=text, content_type=kind, headers=self._headers(inner))
 
-    def _handler(self, answer: Answer) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _handler(self, handler: CallHandler) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             try:
-                response = await answer(Call(request, *self._read(request)))
+                response = await handler(Call(request, *self._read(request)))
             except GraphError as refusal:
                 await read_body(request, 0)
                 inner = self._inner(request)

@@ -26,8 +26,8 @@ summary { cursor: pointer; padding: .25rem 0; } a { color: var(--blue); }
 _SCRIPT = """
 const shown = document.querySelector("[data-count]").dataset.count;
 setInterval(async () => {
-  const answer = await fetch("/_control/count");
-  if (await answer.text() !== shown) location.reload();
+  const response = await fetch("/_control/count");
+  if (await response.text() !== shown) location.reload();
 }, 2000);
 """
 

@@ -129,7 +129,7 @@ class Message:
         immutable_id: does not.
         arrives: when its copy is in Sent Items; None while it has not been sent.
         keeps_copy: whether it goes to Sent Items once transport has it; a draft always does.
-        known_from: before that, a call that names it is answered with 404.
+        known_from: before that, a call that names it gets 404.
         fed_by: the upload session that last wrote to it.
         mime: the bytes it was made of, when it came as MIME.
     """

@@ -110,7 +110,7 @@ class MailCalls:
         ]
         page, more = self._page(call, found, query.skip, query.top)
         context = {"@odata.context": f"{self.origin}/v1.0/$metadata#{call.root}/messages"}
-        return self._answer(
+        return self._respond(
             call, context | more | {"value": [self._document(call, message, query) for message in page]}
         )
 
@@ -156,7 +156,7 @@ class MailCalls:
         self._rules.require(call.access, call.mailbox, *_READ)
         skip = read_query(call.request.query).skip
         page, more = self._page(call, self._message(call).attachments, skip, self._behaviour.longest_page)
-        return self._answer(call, more | {"value": [write_attachment(a, whole=False) for a in page]})
+        return self._respond(call, more | {"value": [write_attachment(a, whole=False) for a in page]})
 
     async def attach(self, call: Call) -> web.Response:
         """Put a small file on a draft."""
@@ -164,7 +164,7 @@ class MailCalls:
         message = self._message(call)
         attachment = read_attachment(await self._json(call), self._behaviour)
         self._mailboxes.attach(message, attachment, call.mailbox)
-        return self._answer(call, write_attachment(attachment, whole=False), status=201)
+        return self._respond(call, write_attachment(attachment, whole=False), status=201)
 
     async def create_session(self, call: Call) -> web.Response:
         """Open an upload session for a large file."""
@@ -173,7 +173,7 @@ class MailCalls:
         document = await self._json(call)
         session = self._uploads.open(document, message, call.mailbox, call.access.client_id)
         context = {"@odata.context": f"{self.origin}/v1.0/$metadata#microsoft.graph.uploadSession"}
-        return self._answer(call, context | self._uploads.describe(session), status=201)
+        return self._respond(call, context | self._uploads.describe(session), status=201)
 
     async def get_folder(self, call: Call) -> web.Response:
         """Describe a folder."""
@@ -185,7 +185,7 @@ class MailCalls:
             "displayName": folder,
             "totalItemCount": count,
         }
-        return self._answer(call, document)
+        return self._respond(call, document)
 
     async def get_user(self, call: Call) -> web.Response:
         """Describe the user; mail permissions are not enough."""
@@ -205,7 +205,7 @@ class MailCalls:
             "mail": user.address,
             "userPrincipalName": user.principal_name,
         }
-        return self._answer(call, {"id": user.object_id} | named)
+        return self._respond(call, {"id": user.object_id} | named)
 
     def _page[Item](
         self, call: Call, found: Sequence[Item], skip: int, top: int
@@ -248,14 +248,16 @@ class MailCalls:
         self, call: Call, message: Message, *, query: Query | None = None, status: int = 200
     ) -> web.Response:
         context = {"@odata.context": f"{self.origin}/v1.0/$metadata#{call.root}/messages/$entity"}
-        answer = self._answer(call, context | self._document(call, message, query or Query()), status=status)
+        response = self._respond(
+            call, context | self._document(call, message, query or Query()), status=status
+        )
         if status == HTTPStatus.CREATED:
             identity = quote(message.immutable_id if call.immutable else message.plain_id, safe="")
-            answer.headers["Location"] = f"{self.origin}/v1.0/{call.root}/messages('{identity}')"
-        return answer
+            response.headers["Location"] = f"{self.origin}/v1.0/{call.root}/messages('{identity}')"
+        return response
 
     @staticmethod
-    def _answer(call: Call, document: dict[str, Any], *, status: int = 200) -> web.Response:
+    def _respond(call: Call, document: dict[str, Any], *, status: int = 200) -> web.Response:
         applied = {"Preference-Applied": 'IdType="ImmutableId"'} if call.immutable else {}
         return web.json_response(document, status=status, headers=applied)
 

@@ -48,11 +48,11 @@ class Outlook:
         return web.Response(status=effect.status, text=text, content_type=kind)
 
     def _handler(
-        self, answer: Callable[[web.Request, Session], Awaitable[web.Response]]
+        self, handler: Callable[[web.Request, Session], Awaitable[web.Response]]
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             try:
-                return await answer(request, self._session(request))
+                return await handler(request, self._session(request))
             except GraphError as refusal:
                 await read_body(request, 0)
                 error = {"code": refusal.code, "message": refusal.message}

@@ -88,14 +88,16 @@ def consent_page(visit: Visit, user: User, permissions: Iterable[tuple[str, str]
         f"<p><strong>{escape(visit.app.name)}</strong> would like to:</p><ul>{items}"
         "</ul>"
         f'{_form("consent", visit, action)}{everybody}<div class="row">'
-        '<button name="answer" value="cancel">Cancel</button>'
-        '<button class="main" name="answer" value="accept">Accept</button></div></form>',
+        '<button name="decision" value="cancel">Cancel</button>'
+        '<button class="main" name="decision" value="accept">Accept</button></div></form>',
     )
 
 
 def approval_page(visit: Visit, user: User, action: str, *, can_return: bool) -> str:
     """Return the page for admin approval, with or without a return link."""
-    back = '<button name="answer" value="return">Return to the application without granting consent</button>'
+    back = (
+        '<button name="decision" value="return">Return to the application without granting consent</button>'
+    )
     return document(
         "Need admin approval",
         f'<p class="soft">{escape(user.signs_in_as)}</p><h1>Need admin approval</h1>'
@@ -106,7 +108,7 @@ def approval_page(visit: Visit, user: User, action: str, *, can_return: bool) ->
         "Enter justification for requesting this app</label>"
         '<textarea id="why" name="why" rows="3"></textarea>'
         f'<div class="row">{back if can_return else ""}'
-        '<button class="main" name="answer" value="request">Request approval</button></div></form>',
+        '<button class="main" name="decision" value="request">Request approval</button></div></form>',
     )
 
 
@@ -127,7 +129,7 @@ def error_page(message: str, correlation: str, stamp: str) -> str:
 
 
 def posting_page(reply: Response) -> str:
-    """Carry an answer to the app as a form that posts itself across sites."""
+    """Carry a response to the app as a form that posts itself across sites."""
     fields = "".join(
         f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
         for name, value in reply.fields.items()

@@ -26,7 +26,7 @@ class LoggedRequest:
         path: the route, its variable parts left as names.
         header_names: lower-case names of all headers that came.
         headers: the few values that are no secret.
-        status: of the answer; 0 while under way or when the connection was cut.
+        status: of the response; 0 while under way or when the connection was cut.
     """
 
     host: str

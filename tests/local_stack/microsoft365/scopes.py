@@ -56,7 +56,7 @@ class ScopeRequest:
         sign_in: the OpenID Connect scopes.
         permissions: the others, in the order asked for.
         prefix: the resource as it was spelt in front of a permission, as in `https://.../Mail.Send`; empty
-            for the short names. Entra answers in the spelling it was asked in.
+            for the short names. Entra responds in the spelling of the request.
     """
 
     sign_in: frozenset[str]

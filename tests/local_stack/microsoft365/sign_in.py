@@ -1,4 +1,4 @@
-"""A visit to the sign-in pages: request, next page, answer to the app."""
+"""A visit to the sign-in pages: request, next page, response to the app."""
 
 import re
 import secrets
@@ -18,7 +18,7 @@ from .scopes import DEFAULT, Scope, mixes_default, needs_admin, unknown
 from .tokens import client_info
 from .visit import Response, Visit, expanded
 
-#: How long a page waits for its answer; not published, and at least as long as a code lives.
+#: How long the form of a page is accepted; not published, and at least as long as a code lives.
 VISIT_LIFETIME = timedelta(minutes=30)
 _ALLOWED = {
     "response_mode": {"", "query", "fragment", "form_post"},
@@ -142,7 +142,7 @@ class AuthorizationRequest:
         return [scope for scope in visit.requested.permissions if scope not in granted]
 
     def accept(self, visit: Visit, *, for_everybody: bool = False) -> Response:
-        """Grant what the page showed and answer the app; needs a user."""
+        """Grant what the page showed and respond to the app; needs a user."""
         user = self._user_of(visit)
         if visit.purpose == "adminconsent":
             return self._grant_organisation(visit, user)
@@ -152,7 +152,7 @@ class AuthorizationRequest:
         return self.finish(visit)
 
     def finish(self, visit: Visit) -> Response:
-        """Answer with a code; the visit must have a user."""
+        """Respond to the app with a code; the visit must have a user."""
         user = self._user_of(visit)
         permissions = tuple(
             s for s in visit.requested.permissions if s.name not in self._behaviour.withheld_scopes
@@ -175,19 +175,19 @@ class AuthorizationRequest:
         return self._reply(visit, fields | {"session_state": secrets.token_hex(16)})
 
     def decline(self, visit: Visit) -> Response:
-        """Answer that the person pressed Cancel."""
+        """Respond to the app that the person pressed Cancel."""
         refusal = Refused(65004)
         if visit.purpose == "adminconsent":
             # A decline says admin_consent=True as well: the error alone tells the two apart.
-            answer = {"error": "consent_required", "error_description": refusal.message}
-            return self._reply(visit, answer | self._admin_fields(visit))
+            fields = {"error": "consent_required", "error_description": refusal.message}
+            return self._reply(visit, fields | self._admin_fields(visit))
         fields = {"error": "access_denied", "error_subcode": "cancel"}
         if self._behaviour.decline_description:
             fields["error_description"] = refusal.message
         return self._reply(visit, fields)
 
     def leave_without_granting(self, visit: Visit) -> Response:
-        """Answer from the approval page: as a decline, and without a number."""
+        """Respond from the approval page: as a decline, without a number."""
         fields = {"error": "access_denied", "error_subcode": "cancel"}
         if self._behaviour.decline_description:
             fields["error_description"] = "the user canceled the authentication"

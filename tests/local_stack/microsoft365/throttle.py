@@ -13,7 +13,7 @@ WAIT = timedelta(seconds=60)
 
 
 class TooManyRequests(Exception):  # noqa: N818 (the reason phrase of 429)
-    """The answer to throttled clients: plain text with `Retry-After`."""
+    """The response to throttled clients: plain text with `Retry-After`."""
 
 
 class Throttle:

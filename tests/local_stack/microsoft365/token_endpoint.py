@@ -33,7 +33,7 @@ class Server:
 
 
 class TokenEndpoint:
-    """Answers token requests; state and rules, no HTTP."""
+    """Handles token requests; state and rules, no HTTP."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class TokenEndpoint:
         #: Further roots that mean Graph: the emulator's own.
         self.graph_names: frozenset[str] = frozenset()
 
-    def answer(self, tenant_name: str, form: Mapping[str, str], authorization: str) -> dict[str, Any]:
+    def token_response(self, tenant_name: str, form: Mapping[str, str], authorization: str) -> dict[str, Any]:
         """Return the token document.
 
         Raises:

@@ -29,7 +29,7 @@ class Session:
     Attributes:
         ticket: what makes the URL its own key.
         busy: a chunk is being taken.
-        known_from: before that, a chunk is answered with 404.
+        known_from: before that, a chunk gets 404.
     """
 
     session_id: str
@@ -98,7 +98,7 @@ class Uploads:
         return session
 
     def describe(self, session: Session) -> dict[str, Any]:
-        """Write the answer to a session's creation."""
+        """Write the response to a session's creation."""
         path = PATH.format(
             user=session.mailbox.object_id, message=session.message.plain_id, session=session.session_id
         )
@@ -183,7 +183,7 @@ class Uploads:
             return attachment
 
     def progress(self, session: Session) -> dict[str, Any]:
-        """Return the answer to a middle chunk, in its own spelling."""
+        """Return the response to a middle chunk, in its own spelling."""
         done, last = session.content.size, session.size - 1
         spelt = {"N": f"{done}", "N-": f"{done}-", "N-M": f"{done}-{last}"}[self._behaviour.next_range]
         ranges = "NextExpectedRanges" if self._behaviour.pascal_case else "nextExpectedRanges"

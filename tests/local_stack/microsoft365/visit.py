@@ -1,4 +1,4 @@
-"""The visit to the sign-in pages and the answer to the app."""
+"""The visit to the sign-in pages and the response to the app."""
 
 import secrets
 from collections.abc import Collection, Mapping
@@ -22,7 +22,7 @@ type Purpose = Literal["authorize", "adminconsent"]
 
 @dataclass(frozen=True)
 class Visit:
-    """One pass through the pages, from the app's request to its answer.
+    """One pass through the pages, from the app's request to its response.
 
     Attributes:
         purpose: `authorize` ends in a code, `adminconsent` in a yes or no for the whole organisation.

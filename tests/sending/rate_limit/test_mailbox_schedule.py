@@ -24,7 +24,7 @@ UNAVAILABLE = TransientError("storage_unavailable", service="tables")
 
 
 class SlowSchedules(MemorySchedules):
-    """A slow store that can leave calls unanswered or refuse only writes."""
+    """A slow store that can lose responses or refuse only writes."""
 
     system: FakeSystem
     seconds = 10.0
@@ -171,7 +171,7 @@ def test_what_could_not_be_stored_is_stored_once_it_can_be(slow: SlowSchedules, 
     assert mailbox_schedule.read() == other.read()
 
 
-def test_an_answer_that_took_long_moves_no_clock(slow: SlowSchedules, system: FakeSystem) -> None:
+def test_a_response_that_took_long_moves_no_clock(slow: SlowSchedules, system: FakeSystem) -> None:
     slow.reads_fail = False
     request_time = system.now()
     slow.clock = lambda: request_time

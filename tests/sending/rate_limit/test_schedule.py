@@ -27,7 +27,7 @@ HOUR = timedelta(hours=1)
         (3600, 0, 3600),
     ],
 )
-def test_only_what_an_answers_way_does_not_explain_is_a_clock_that_differs(
+def test_a_clock_differs_by_more_than_the_transfer_of_a_response_explains(
     storage_time: int | None, took: int, ahead: int
 ) -> None:
     moment = None if storage_time is None else NOON + storage_time * SECOND

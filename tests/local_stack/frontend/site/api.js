@@ -15,8 +15,8 @@ export class Problem extends Error {
 export const api = {
   /** Read the settings; `etag` is null where CORS hides the header. */
   async settings() {
-    const answer = await call("GET", SETTINGS);
-    return { settings: await answer.json(), etag: answer.headers.get("ETag") };
+    const response = await call("GET", SETTINGS);
+    return { settings: await response.json(), etag: response.headers.get("ETag") };
   },
   enable: (wanted, etag) => json("POST", `${SETTINGS}/enable`, { body: wanted, etag }),
   /** Save; `startUrl` is null where nothing had to be changed. */
@@ -35,9 +35,9 @@ async function json(method, path, options) {
 }
 
 async function call(method, path, { body, etag } = {}) {
-  const answer = await reach(method, path, body, etag);
-  if (answer.ok) return answer;
-  throw new Problem(await problemOf(answer));
+  const response = await reach(method, path, body, etag);
+  if (response.ok) return response;
+  throw new Problem(await problemOf(response));
 }
 
 async function reach(method, path, body, etag) {
@@ -56,12 +56,12 @@ async function reach(method, path, body, etag) {
   }
 }
 
-async function problemOf(answer) {
-  if (answer.headers.get("Content-Type")?.startsWith("application/problem+json")) return answer.json();
+async function problemOf(response) {
+  if (response.headers.get("Content-Type")?.startsWith("application/problem+json")) return response.json();
   return {
     title: "The mailer returned an unexpected response",
-    detail: `The response had the status ${answer.status}.`,
-    code: "unreadable_answer",
+    detail: `The response had the status ${response.status}.`,
+    code: "unreadable_response",
     whoActs: "operator",
   };
 }

@@ -86,11 +86,11 @@ async function consent(call, wanted) {
   const opened = openConsentWindow();
   dismissable("consent", null);
   const started = await attempt(async () => {
-    const answer = await call(wanted, page.etag);
-    if (!answer.startUrl) return answer;
-    page.link = opened.blocked ? answer : null;
-    opened.lead(answer.startUrl);
-    return answer;
+    const response = await call(wanted, page.etag);
+    if (!response.startUrl) return response;
+    page.link = opened.blocked ? response : null;
+    opened.lead(response.startUrl);
+    return response;
   });
   if (!started?.startUrl) {
     opened.close();

@@ -37,12 +37,12 @@ function chosen() {
 export async function accessToken() {
   const { address } = account();
   if (kept?.address === address && Date.now() < kept.until) return kept.token;
-  // A text body makes this a simple request: the control API answers no preflight.
-  const answer = await fetch(`${config.controlUrl}/_control/api-token`, {
+  // A text body makes this a simple request: the control API responds to no preflight.
+  const response = await fetch(`${config.controlUrl}/_control/api-token`, {
     method: "POST",
     body: JSON.stringify({ address, scope: config.apiScope }),
   });
-  const token = (await answer.json()).access_token;
+  const token = (await response.json()).access_token;
   kept = { address, token, until: Date.now() + KEPT_FOR_MS };
   return token;
 }

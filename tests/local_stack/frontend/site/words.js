@@ -28,7 +28,7 @@ export const DELIVERIES = {
 export const STAGES = {
   link_not_opened: "Sign in to Microsoft in the consent window. If it is closed, press Start again.",
   at_microsoft: "Finish the consent in Microsoft's window. If it is closed, press Start again.",
-  confirming: "Microsoft has answered and is confirming the permissions. This takes up to two minutes.",
+  confirming: "Microsoft has responded and is confirming the permissions. This takes up to two minutes.",
   other_account: "Another account signed in. That person must press Continue in the consent window.",
 };
 

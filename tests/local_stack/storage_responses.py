@@ -11,12 +11,12 @@ from aiohttp import web
 
 
 @dataclass(frozen=True)
-class Answer:
+class StorageResponse:
     """One error.
 
     Attributes:
-        table: whether the table service answers, in JSON; the others answer in XML.
-        batch: the error is that of one operation of a batch, inside an answer of status 202.
+        table: whether it is the table service's, in JSON; the others use XML.
+        batch: the error is that of one operation of a batch, inside a response of status 202.
         index: which operation of the batch it is.
     """
 
@@ -26,8 +26,8 @@ class Answer:
     batch: bool = False
     index: int = 0
 
-    def response(self) -> web.Response:
-        """Write the answer."""
+    def build(self) -> web.Response:
+        """Build the HTTP response."""
         if self.batch:
             return self._batch_response()
         headers = {"x-ms-error-code": self.code, "Content-Type": self._media_type}
@@ -74,11 +74,11 @@ class Answer:
         return web.Response(status=202, headers=headers, body=part.encode())
 
 
-def table_error(status: int, code: str) -> Answer:
-    """Answer a single call of the table service."""
-    return Answer(status, code, table=True)
+def table_error(status: int, code: str) -> StorageResponse:
+    """Return the error of a single call of the table service."""
+    return StorageResponse(status, code, table=True)
 
 
-def batch_error(status: int, code: str, index: int = 0) -> Answer:
-    """Answer a batch of the table service."""
-    return Answer(status, code, table=True, batch=True, index=index)
+def batch_error(status: int, code: str, index: int = 0) -> StorageResponse:
+    """Return the error of a batch of the table service."""
+    return StorageResponse(status, code, table=True, batch=True, index=index)
