@@ -8,8 +8,10 @@ from datetime import timedelta
 import pytest
 
 from shared.deliveries.slot import Slot
-from shared.sending.rate_limit.schedule import Schedule, clock_ahead
-from tests.fakes import NOON
+from shared.sending.rate_limit.schedule import Schedule, clock_ahead, mailbox_mark, schedule_key
+from shared.settings.sender import sender_of
+from tests.builders import some_settings
+from tests.fakes import CLIENT_ID, FABRIKAM, NOON
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -93,4 +95,14 @@ def test_fixed_slots_that_a_wrong_clock_stored_begin_a_new_line() -> None:
     ahead = (NOON + 50 * HOUR).timestamp()
 
     assert Schedule(fixed_slots=(NOON.timestamp(),)).if_plausible(NOON).fixed_slots
-    assert Schedule(fixed_slots=(ahead,)).if_plausible(NOON) == Schedule(line=1)
+    for slots in ((ahead,), (NOON.timestamp(), ahead), (ahead, NOON.timestamp())):
+        assert Schedule(fixed_slots=slots).if_plausible(NOON) == Schedule(line=1)
+
+
+def test_each_app_and_mailbox_has_a_schedule_of_its_own() -> None:
+    """Graph counts the requests of an app to a mailbox."""
+    ada, bob = (replace(sender_of(some_settings()), mailbox=name) for name in ("me", "bob@contoso.com"))
+    keys = {schedule_key(sender, app) for sender in (ada, bob) for app in (CLIENT_ID, FABRIKAM, None)}
+
+    assert len(keys) == 6
+    assert len({mailbox_mark(key) for key in keys}) == 6
