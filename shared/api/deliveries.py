@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from shared.deliveries.retry import RetryServices
 
 _MOST = 200
+#: In a query a plus sign means a blank, so a time with an offset arrives without its sign.
+_TIME_HELP = "use a time such as 2026-11-23T06:00:00Z, or %2B for the + of an offset"
 #: The end of a page, as a key of the delivery log.
 _PLACE = re.compile(rf"![0-9]{{16}}!{MESSAGE_ID.pattern}")
 
@@ -72,8 +74,8 @@ def parse_query(tenant_id: str, query: Mapping[str, str]) -> DeliveryQuery:
     return DeliveryQuery(
         tenant_id,
         status=_read(query, "status", DeliveryStatus, "use one of the states of a delivery"),
-        since=_read(query, "since", _moment, "use a time such as 2026-11-23T06:00:00Z"),
-        until=_read(query, "until", _moment, "use a time such as 2026-11-23T06:00:00Z"),
+        since=_read(query, "since", _moment, _TIME_HELP),
+        until=_read(query, "until", _moment, _TIME_HELP),
         limit=_read(query, "limit", _limit, f"use a number from 1 to {_MOST}") or 50,
         continuation=_read(query, "continuationToken", read_token, "use the token of the page before"),
     )

@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -174,6 +175,14 @@ def test_a_parameter_that_cannot_be_read_is_named(name: str, text: str) -> None:
         parse_query(CONTOSO, {name: text})
 
     assert [field.field for field in caught.value.fields] == [name]
+
+
+@pytest.mark.parametrize("name", ["since", "until"])
+def test_a_time_whose_plus_sign_became_a_blank_is_explained(name: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        parse_query(CONTOSO, dict(parse_qsl(f"{name}=2026-11-23T06:00:00+01:00")))
+
+    assert "%2B" in caught.value.fields[0].message
 
 
 @pytest.mark.parametrize(
