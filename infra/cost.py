@@ -46,7 +46,7 @@ class Prices:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What one month carries.
+    """The load of one month.
 
     Attributes:
         seconds_a_mail: how long an instance is busy with one mail.
@@ -75,7 +75,7 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Cost:
-    """One month, by what one pays for."""
+    """The cost of one month, by item."""
 
     executing: float
     always_ready: float
@@ -152,7 +152,7 @@ class ExchangeLimits:
     uploads_a_mailbox_gb: float = 0.150 * 12 * 24
 
     def mailboxes(self, traffic: Traffic, recipients_a_mail: float, large_file_gb: float = 0) -> int:
-        """How many mailboxes have to share the sending, if every day is alike."""
+        """Return how many mailboxes are needed if every day is the same."""
         mails_a_day = traffic.mails / 30
         needed = (
             mails_a_day * recipients_a_mail / self.recipients_a_mailbox,
@@ -213,7 +213,7 @@ def backlog_table(prices: Prices, mails: int = 1000) -> str:
 
 
 def table(prices: Prices, **changes: float) -> str:
-    """Three months side by side, as Markdown."""
+    """Return the costs of three loads as a Markdown table."""
     months = [
         cost_of(replace(Traffic(mails), **changes), prices)  # type: ignore[arg-type]  # Counts and factors alike.
         for mails in (1_000, 100_000, 10_000_000)

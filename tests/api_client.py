@@ -38,7 +38,7 @@ def content(reply: Response) -> dict[str, Any]:
 
 
 def shown(ports: FakeServices, caller: Caller = ADMIN) -> dict[str, Any]:
-    """Read the settings as the page shows them."""
+    """Return the settings as the page gets them."""
     return content(call(settings.read, ports, caller=caller))
 
 
@@ -105,7 +105,7 @@ def form_token(page: Response) -> str:
 def decide(
     window: Window, ports: FakeServices, decision: str, token: str, *, cookies: str | None = None
 ) -> Response:
-    """Post that form from this window, or with other cookies."""
+    """Post the confirmation form with this window's or other cookies."""
     body = urlencode({"token": token, "decision": decision}).encode()
     header = f"{NAME}={window.cookie}" if cookies is None else cookies
     request = a_request(body, headers={"cookie": header}, route={"flow_id": window.flow_id})

@@ -16,10 +16,10 @@ class LeftoverError(AssertionError):
 
 @contextmanager
 def check_for_leftovers() -> Iterator[None]:
-    """Watch for leftover threads and changes of the environment.
+    """Check for leftover threads and changes of the environment.
 
     Raises:
-        LeftBehindError: there are some; a thread that is about to end gets a few seconds.
+        LeftoverError: there are some; a thread that is ending gets a few seconds.
     """
     threads_before = _other_threads()
     environment_before = _environment()

@@ -141,7 +141,7 @@ def _remove(_draw: DrawFn, container: Any, key: Any) -> None:
 
 
 def _extend(draw: DrawFn, container: Any, key: Any) -> None:
-    """Put something before or behind a text, or into a list a second time."""
+    """Extend a text at one end, or repeat an item of a list."""
     value, more = container[key], draw(st.sampled_from(EXTRAS))
     if isinstance(value, str):
         container[key] = draw(st.sampled_from([value + more, more + value]))

@@ -28,7 +28,7 @@ def no_credential() -> TokenCredential:
 
 
 def provision(connection_string: str) -> None:
-    """Make every queue, container and table that is not there yet."""
+    """Create every missing queue, container and table."""
     with ExitStack() as clients:
         blobs = clients.enter_context(
             BlobServiceClient.from_connection_string(connection_string, api_version=API_VERSION)
@@ -62,7 +62,7 @@ def storage(azurite: Azurite) -> StorageConfig:
 
 @pytest.fixture
 def blob_clients(storage: StorageConfig) -> Iterator[BlobServiceClient]:
-    """Give the blobs."""
+    """Return a client of the blob service."""
     from shared.adapters.blob_storage import blob_service
 
     with blob_service(storage, no_credential) as service:
@@ -71,7 +71,7 @@ def blob_clients(storage: StorageConfig) -> Iterator[BlobServiceClient]:
 
 @pytest.fixture
 def table_clients(storage: StorageConfig) -> Iterator[TableServiceClient]:
-    """Give the tables."""
+    """Return a client of the table service."""
     from shared.adapters.table_storage import table_service
 
     with table_service(storage, no_credential) as service:

@@ -1,4 +1,4 @@
-"""What is built once for all threads."""
+"""A lazy member is built once for all threads."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ PERMISSIVE = re.compile(
 
 
 def licence_of(package: str) -> str:
-    """Return a package's licence from any of the three places."""
+    """Return a package's licence from its metadata."""
     found = metadata(package)
     classifiers = [value for value in found.get_all("Classifier", []) if value.startswith("License")]
     named = [found.get("License-Expression", ""), *classifiers, found.get("License", "")[:100]]

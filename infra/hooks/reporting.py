@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def report(text: str) -> None:
-    """Print a text; a closed console, or one without a character, is no error."""
+    """Print a text; an unusable or closed console is no error."""
     try:
         encoding = sys.stdout.encoding or "utf-8"
         sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
@@ -24,7 +24,7 @@ def report(text: str) -> None:
 
 
 def run_step(name: str, step: Callable[[], None]) -> None:
-    """Run a step; an unexpected error is printed and goes no further."""
+    """Run a step; an unexpected error is printed and not raised."""
     try:
         step()
     except Exception as error:  # noqa: BLE001 - the edge: azd would end the deployment

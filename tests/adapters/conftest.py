@@ -23,7 +23,7 @@ BASE_URL = "https://mailer.example.test"
 
 @pytest.fixture
 def trust_authority(local_authority: LocalAuthority, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have every HTTP client believe this run's certificate authority."""
+    """Make every HTTP client trust this run's certificate authority."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(local_authority.bundle))
     monkeypatch.setenv("SSL_CERT_FILE", str(local_authority.bundle))
 

@@ -25,7 +25,7 @@ class FastClock(RealSystem):
 
 
 def main() -> None:
-    """Refresh; being overtaken by a Reset or a new consent is no error."""
+    """Refresh; a concurrent Reset or new consent is no error."""
     ports = Services(system=FastClock())
     got = 0
     print("ready", flush=True)

@@ -48,7 +48,7 @@ def entra(config: AppConfig) -> EntraAuthority:
 
 @pytest.fixture
 def browser(local_authority: LocalAuthority) -> BrowserClient:
-    """A browser that stops where Microsoft would post its response."""
+    """A browser that does not submit Microsoft's form to the app."""
     return BrowserClient(local_authority.ca_file, posts_by_itself=False)
 
 

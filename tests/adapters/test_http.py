@@ -119,7 +119,7 @@ def open_resources() -> Iterator[ExitStack]:
 
 @pytest.fixture
 def new_client(open_resources: ExitStack) -> Callable[[], HttpClient]:
-    """Return a maker of clients with the environment as it is then."""
+    """Return a factory of clients that read the environment when made."""
 
     def make(idle_seconds: float = 60) -> HttpClient:
         return open_resources.enter_context(closing(HttpClient(2, idle_seconds)))
@@ -129,7 +129,7 @@ def new_client(open_resources: ExitStack) -> Callable[[], HttpClient]:
 
 @pytest.fixture
 def new_session(open_resources: ExitStack) -> Callable[[], HttpSession]:
-    """Return a maker of sessions with the environment as it is then."""
+    """Return a factory of sessions that read the environment when made."""
     return lambda: open_resources.enter_context(HttpSession(2))
 
 

@@ -51,17 +51,17 @@ def a_flow() -> tuple[ConsentFlow, FlowSecret]:
 
 @dataclass
 class CheckedGates:
-    """Gates whose faults are each met by a request at least once."""
+    """Gates that check that each fault affected at least one request."""
 
     gates: StorageGates
 
     @contextmanager
     def during(self, service: Service, outage: Outage) -> Iterator[None]:
-        """Let one service fail so for a while."""
+        """Apply an outage to one service during the block."""
         before = self.gates.hits
         with self.gates.during(service, outage):
             yield
-        assert self.gates.hits > before, "nothing went wrong"
+        assert self.gates.hits > before, "no request was affected"
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Stores:
     tables: TableServiceClient
 
     def stored_secret(self) -> FlowSecret:
-        """Return the secret of a new flow, as it was read."""
+        """Add a flow, and return its secret as read from the table."""
         flow, secret = a_flow()
         self.flows.add(flow, secret)
         found = self.flows.secret(flow.flow_id)

@@ -44,7 +44,7 @@ def configure(ports: Services, local_authority: LocalAuthority) -> None:
 
 @contextmanager
 def refreshing(processes: int) -> Iterator[list[int]]:
-    """Refresh in other processes meanwhile and list their token counts."""
+    """Refresh in other processes during the block; list their token counts."""
     command = [sys.executable, "-m", "tests.adapters.refresher"]
     started = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)

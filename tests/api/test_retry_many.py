@@ -43,8 +43,8 @@ def rows(*statuses: str) -> FakeServices:
     return services
 
 
-def retried(services: FakeServices, **body: Any) -> tuple[list[tuple[str, str | None]], str | None]:
-    """Retry, and return each mail with the code of its problem, and the token."""
+def retry(services: FakeServices, **body: Any) -> tuple[list[tuple[str, str | None]], str | None]:
+    """Retry, and return each mail's problem code, and the continuation token."""
     reply = call(retry_deliveries, services, body)
     found = content(reply)
     assert reply.status == 202
@@ -54,7 +54,7 @@ def retried(services: FakeServices, **body: Any) -> tuple[list[tuple[str, str | 
     return codes, found["continuationToken"]
 
 
-def refused(services: FakeServices, **body: Any) -> dict[str, str]:
+def refused_fields(services: FakeServices, **body: Any) -> dict[str, str]:
     with pytest.raises(InvalidInputError) as caught:
         call(retry_deliveries, services, body)
     assert caught.value.code == "invalid_request"
@@ -67,7 +67,7 @@ def test_each_id_has_its_result_and_a_bad_one_fails_no_other() -> None:
     del services.requests.kept[CONTOSO, "m-4"]
     add(services, "m-9", "expired", NOON)
 
-    assert retried(services, messageIds=["m-1", "no/id", "m-0", "m-2", "m-3", "m-4", "m-8", "m-9"]) == (
+    assert retry(services, messageIds=["m-1", "no/id", "m-0", "m-2", "m-3", "m-4", "m-8", "m-9"]) == (
         [
             ("m-1", "already_accepted"),
             ("no/id", "delivery_not_found"),
@@ -89,7 +89,7 @@ def test_each_id_has_its_result_and_a_bad_one_fails_no_other() -> None:
 
 def test_the_mails_are_sent_at_the_pace_of_those_that_waited() -> None:
     services = rows("rejected", "accepted", "rejected", "rejected")
-    retried(services, messageIds=["m-0", "m-1", "m-2", "m-3"])
+    retry(services, messageIds=["m-0", "m-1", "m-2", "m-3"])
 
     assert [delay.total_seconds() for _, delay in services.outbox.messages] == [0, 2, 4]
     row = services.deliveries.rows[CONTOSO, "m-3"]
@@ -97,18 +97,18 @@ def test_the_mails_are_sent_at_the_pace_of_those_that_waited() -> None:
 
 
 def test_an_id_that_is_named_twice_is_retried_once() -> None:
-    assert retried(rows("rejected"), messageIds=["m-0", "m-0"]) == ([("m-0", None)], None)
+    assert retry(rows("rejected"), messageIds=["m-0", "m-0"]) == ([("m-0", None)], None)
 
 
 def test_a_status_and_a_period_name_the_mails_newest_first() -> None:
     services = rows(*["expired", "rejected"] * 3)
     since, until = NOON + HOUR, NOON + 5 * HOUR
 
-    assert retried(services, status="rejected", since=since.isoformat(), until=until.isoformat()) == (
+    assert retry(services, status="rejected", since=since.isoformat(), until=until.isoformat()) == (
         [("m-3", None), ("m-1", None)],
         None,
     )
-    assert retried(services, status="rejected", since=since.isoformat()) == ([("m-5", None)], None)
+    assert retry(services, status="rejected", since=since.isoformat()) == ([("m-5", None)], None)
 
 
 def test_a_period_of_more_than_500_mails_continues_by_its_token() -> None:
@@ -116,8 +116,8 @@ def test_a_period_of_more_than_500_mails_continues_by_its_token() -> None:
     # The fake pages by number, so the rows stay as they are.
     services.requests.kept.clear()
     period = {"status": "expired", "since": NOON.isoformat()}
-    first, token = retried(services, **period)
-    rest, end = retried(services, **period, continuationToken=token)
+    first, token = retry(services, **period)
+    rest, end = retry(services, **period, continuationToken=token)
 
     assert (len(first), len(rest), end) == (500, 3, None)
     assert rest[-1] == ("m-0", "request_not_kept")
@@ -141,12 +141,12 @@ def test_a_period_of_more_than_500_mails_continues_by_its_token() -> None:
     ],
 )
 def test_what_names_no_mails_is_refused_by_field(body: dict[str, Any], fields: dict[str, str]) -> None:
-    assert refused(rows("expired"), **body) == fields
+    assert refused_fields(rows("expired"), **body) == fields
 
 
 @pytest.mark.parametrize("status", REFUSAL_CODES)
 def test_a_state_whose_mails_cannot_be_retried_is_refused(status: DeliveryStatus) -> None:
-    assert refused(rows("expired"), status=status.value, since=NOON.isoformat()) == {
+    assert refused_fields(rows("expired"), status=status.value, since=NOON.isoformat()) == {
         "status": "mails in this state cannot be retried"
     }
 
@@ -154,7 +154,7 @@ def test_a_state_whose_mails_cannot_be_retried_is_refused(status: DeliveryStatus
 def test_members_that_are_null_count_as_left_out() -> None:
     services = rows("expired")
 
-    assert retried(services, messageIds=["m-0"], status=None, since=None, continuationToken=None)[0]
+    assert retry(services, messageIds=["m-0"], status=None, since=None, continuationToken=None)[0]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_storage_that_fails_for_one_mail_is_the_result_of_that_mail(error: Excep
 
     services.requests.load = fails_once  # type: ignore[method-assign]
 
-    assert retried(services, messageIds=["m-0", "m-1"])[0] == [
+    assert retry(services, messageIds=["m-0", "m-1"])[0] == [
         ("m-0", error.code),  # type: ignore[attr-defined]
         ("m-1", None),
     ]
@@ -187,7 +187,7 @@ def test_a_long_call_lists_the_mails_that_it_did_not_reach() -> None:
 
     services.requests.load = slow  # type: ignore[method-assign]
 
-    assert retried(services, messageIds=["m-0", "m-1", "m-2"])[0] == [
+    assert retry(services, messageIds=["m-0", "m-1", "m-2"])[0] == [
         ("m-0", None),
         ("m-1", None),
         ("m-2", "retry_not_reached"),

@@ -114,7 +114,7 @@ def _svg_series(series: Series, x: Axis, y: Axis) -> list[str]:
 
 
 def _legend(series: Sequence[Series]) -> list[str]:
-    """Draw two names a row below the axis."""
+    """Draw the legend below the axis, two names in each row."""
     parts = []
     for place, each in enumerate(series):
         left = _LEFT + place % 2 * (WIDTH - _LEFT - _RIGHT) / 2

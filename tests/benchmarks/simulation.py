@@ -100,7 +100,7 @@ class Result:
 
     @property
     def duplicates(self) -> int:
-        """How many were accepted again."""
+        """How many mails were accepted twice."""
         return sum(len(times) - 1 for times in self.accepted.values())
 
     @property
@@ -150,7 +150,7 @@ class _Message:
 
 
 class _Simulation:
-    """The shared outside of all hosts."""
+    """The queue, storage and Graph that all hosts share."""
 
     def __init__(self, load: Load) -> None:
         self.load = load
@@ -186,7 +186,7 @@ class _Simulation:
         heapq.heappush(self.queue, _Message(visible, next(self.numbers), text, self.timeline.time))
 
     def queue_mails(self) -> None:
-        """Have a scheduler queue the mails."""
+        """Queue the mails, as a scheduler does."""
         for _ in range(self.load.mails):
             self._queue_mail()
         for _ in range(self.arrivals - self.load.mails):

@@ -15,11 +15,11 @@ class Goal:
 
     @property
     def is_met(self) -> bool:
-        """Whether it holds; a figure counts as it is shown."""
+        """Whether the goal is met by the rounded figure."""
         return round(self.worst, 2) <= self.most
 
     def cells(self) -> tuple[str, ...]:
-        """Return its line of a table."""
+        """Return the cells of its table row."""
         return (
             self.what,
             f"≤ {self.most:g}",

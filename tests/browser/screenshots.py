@@ -28,7 +28,7 @@ REPORT = b"%PDF-1.7\n" + bytes(range(256)) * 800
 
 @dataclass
 class Screenshots:
-    """A photographer of each page state during the use of one tenant."""
+    """Takes a screenshot of each page state of one tenant."""
 
     stack: LocalStack
     settings: TenantSettings
@@ -41,7 +41,7 @@ class Screenshots:
         print(f"  {file.relative_to(REPOSITORY)}  {file.stat().st_size // 1024} KB", flush=True)
 
     def not_configured(self) -> None:
-        """Before anything."""
+        """Before the first configuration."""
         self.settings.from_address.blur()
         self.take("not-configured")
 
@@ -65,7 +65,7 @@ class Screenshots:
         expect(self.settings.check("Mailbox")).to_be_visible()
 
     def enabled(self) -> None:
-        """Mail flows."""
+        """Sending is enabled."""
         self._queue("sales:2026-W47", "Sales, week 47", ["cfo@contoso.com", "board@fabrikam.com"])
         self.take("enabled")
         self.settings.page.emulate_media(color_scheme="dark")
@@ -73,7 +73,7 @@ class Screenshots:
         self.settings.page.emulate_media(color_scheme="light")
 
     def reconnect_needed(self) -> None:
-        """Microsoft took the consent back."""
+        """The consent was revoked at Microsoft."""
         self._break("grant revoked")
         self._queue("stock:2026-W47", "Stock, week 47", ["coo@contoso.com"], "Waiting for consent")
         self._reload("Consent needed again")
@@ -111,7 +111,7 @@ class Screenshots:
         self.settings.reset()
 
     def delegated_mailbox(self) -> None:
-        """A group's address, sent by Ada."""
+        """Ada sends from the address of a group."""
         self.stack.microsoft365.revoke_consent(ADA)
         self.settings.enable_as(BOARD, ADA)
         expect(self.settings.check("Mailbox")).to_be_visible()
@@ -119,7 +119,7 @@ class Screenshots:
         self.take("delegated-mailbox")
 
     def sending_paused(self) -> None:
-        """The operator installs a new version."""
+        """The operator has paused sending."""
         storage = self.stack.azurite.connection_string
         operate(storage, "pause", "--reason", "installing version 1.4")
         operate(storage, "wait")
@@ -172,7 +172,7 @@ class Screenshots:
         page.close()
 
     def telephone(self) -> None:
-        """The page where there is little room."""
+        """The page on a small screen."""
         self.settings.page.set_viewport_size(TELEPHONE)
         self.take("telephone")
         self.settings.page.set_viewport_size(WIDE)

@@ -46,7 +46,7 @@ class ConsentWindow:
         self.expect_heading("Consent complete")
 
     def cancel(self) -> None:
-        """Press Cancel and read how it ended."""
+        """Press Cancel and wait for the result."""
         self.page.get_by_role("button", name="Cancel").click()
         self.expect_heading("Consent declined")
 
@@ -109,7 +109,7 @@ class TenantSettings:
         self.page.wait_for_selector("body[data-ready]")
 
     def connection_detail(self, name: str) -> Locator:
-        """Find a fact of the connection by its name."""
+        """Find a detail of the connection by its name."""
         term = self.page.locator("dt").filter(has_text=name)
         return self.page.locator("#facts > div").filter(has=term).locator("dd")
 
@@ -138,7 +138,7 @@ class TenantSettings:
         return requested
 
     def is_enabled_for(self, address: str) -> None:
-        """Wait until mail goes out from an address."""
+        """Wait until sending from an address is enabled."""
         expect(self.connection_detail("Sender")).to_have_text(address)
         expect(self.badge).to_have_text("Enabled")
         expect(self.from_address).to_have_value(address)

@@ -22,7 +22,7 @@ MAX_TABS = 30
 
 
 def tab_to(page: TenantSettings, target: Locator) -> None:
-    """Press Tab until something has the focus, and see that the focus shows."""
+    """Press Tab until an element has the focus, which must be visible."""
     for _ in range(MAX_TABS):
         page.page.keyboard.press("Tab")
         if target.evaluate("e => e === document.activeElement"):

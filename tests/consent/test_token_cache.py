@@ -374,7 +374,7 @@ def new_token_cache(ports: FakeServices, issuer: FakeEntra) -> AccessTokenCache:
 
 
 class CountedLock:
-    """A lock that knows how many threads came to it."""
+    """A lock that counts the threads that acquire it."""
 
     def __init__(self) -> None:
         self.arrived = threading.Semaphore(0)

@@ -20,7 +20,7 @@ THROTTLED = EntraUnavailableError(retry_after=MINUTE)
 
 
 def temporary_refusal(code: str = "consent_lost", number: str = "AADSTS65001") -> ProblemError:
-    """Build the error of a refusal that can pass."""
+    """Build the error of a refusal that may be temporary."""
     error = ConsentRequiredError(code, account="ada@contoso.com", error=number)
     error.replicating = "consent" if number == "AADSTS65001" else "app"
     return error
@@ -35,7 +35,7 @@ CREDENTIAL = ConfigurationError("client_credential_refused", error="AADSTS700021
 CREDENTIAL.replicating = "credential"
 
 
-def refused(ports: FakeServices, consent: Consent, error: ProblemError) -> ProblemError:
+def refused_request(ports: FakeServices, consent: Consent, error: ProblemError) -> ProblemError:
     """Request a token that Entra refuses, and return the error."""
     # Of two kinds of kept tokens each may be tried.
     ports.authorizer.fail = [error, error]
@@ -56,7 +56,7 @@ def test_in_the_first_minutes_of_a_consent_no_refusal_that_can_pass_counts(error
     ports, consent = consented(timedelta(seconds=5))
 
     for _ in range(3):
-        told = refused(ports, consent, error)
+        told = refused_request(ports, consent, error)
         assert (type(told), told.code) == (TransientError, "consent_spreading")
         assert told.problem.who_acts == "nobody"
         ports.system.pass_time(4 * MINUTE)
@@ -69,18 +69,18 @@ def test_in_the_first_minutes_of_a_consent_no_refusal_that_can_pass_counts(error
 def test_later_a_temporary_refusal_counts_when_repeated_minutes_apart(error: ProblemError) -> None:
     ports, consent = consented(timedelta(minutes=15))
 
-    assert refused(ports, consent, error).code == "consent_spreading"
+    assert refused_request(ports, consent, error).code == "consent_spreading"
     ports.system.pass_time(4 * MINUTE)
-    assert refused(ports, consent, error).code == "consent_spreading"
+    assert refused_request(ports, consent, error).code == "consent_spreading"
     ports.system.pass_time(MINUTE)
-    assert refused(ports, consent, error) is error
+    assert refused_request(ports, consent, error) is error
 
 
 def test_a_refused_credential_counts_when_repeated_minutes_apart() -> None:
     ports, consent = consented(timedelta(days=1))
 
     for _ in range(2):
-        told = refused(ports, consent, CREDENTIAL)
+        told = refused_request(ports, consent, CREDENTIAL)
         assert (type(told), told.code, told.problem.who_acts) == (
             TransientError,
             "credential_spreading",
@@ -90,7 +90,7 @@ def test_a_refused_credential_counts_when_repeated_minutes_apart() -> None:
         assert ports.settings.load(CONTOSO).status is Status.ENABLED
         ports.system.pass_time(150 * timedelta(seconds=1))
 
-    assert refused(ports, consent, CREDENTIAL) is CREDENTIAL
+    assert refused_request(ports, consent, CREDENTIAL) is CREDENTIAL
 
 
 def test_a_mail_waits_while_a_new_credential_spreads_in_entra() -> None:
@@ -111,47 +111,47 @@ def test_a_mail_waits_while_a_new_credential_spreads_in_entra() -> None:
 
 def test_a_token_that_is_issued_in_between_ends_the_count() -> None:
     ports, consent = consented(timedelta(days=1))
-    refused(ports, consent, temporary_refusal())
+    refused_request(ports, consent, temporary_refusal())
     ports.system.pass_time(3 * MINUTE)
 
     ports.tokens.get(CONTOSO, consent, fresh=True)
     ports.system.pass_time(3 * MINUTE)
 
-    assert refused(ports, consent, temporary_refusal()).code == "consent_spreading"
+    assert refused_request(ports, consent, temporary_refusal()).code == "consent_spreading"
 
 
 def test_another_process_counts_on() -> None:
     ports, consent = consented(timedelta(days=1))
-    refused(ports, consent, temporary_refusal())
+    refused_request(ports, consent, temporary_refusal())
     other = FakeServices(vault=ports.vault, settings=ports.settings, system=ports.system)
     ports.system.pass_time(5 * MINUTE)
 
-    assert refused(other, consent, temporary_refusal()).code == "consent_lost"
+    assert refused_request(other, consent, temporary_refusal()).code == "consent_lost"
 
 
 def test_a_time_that_a_wrong_clock_wrote_does_not_put_the_count_off() -> None:
     ports, consent = consented(timedelta(days=1))
     ports.system.set_clock(timedelta(days=300))
-    refused(ports, consent, temporary_refusal())
+    refused_request(ports, consent, temporary_refusal())
     ports.system.set_clock(timedelta(days=-300))
 
-    refused(ports, consent, temporary_refusal())
+    refused_request(ports, consent, temporary_refusal())
     ports.system.pass_time(5 * MINUTE)
-    assert refused(ports, consent, temporary_refusal()).code == "consent_lost"
+    assert refused_request(ports, consent, temporary_refusal()).code == "consent_lost"
 
 
 def test_a_consent_from_the_future_is_not_fresh_for_ever() -> None:
     ports, consent = consented(timedelta(days=-300))
-    refused(ports, consent, temporary_refusal())
+    refused_request(ports, consent, temporary_refusal())
     ports.system.pass_time(5 * MINUTE)
 
-    assert refused(ports, consent, temporary_refusal()).code == "consent_lost"
+    assert refused_request(ports, consent, temporary_refusal()).code == "consent_lost"
 
 
 def test_a_refusal_of_a_consent_that_was_replaced_counts_at_once() -> None:
     ports, consent = consented(timedelta(days=1))
 
-    assert refused(ports, a_consent(version=0), temporary_refusal()).code == "consent_lost"
+    assert refused_request(ports, a_consent(version=0), temporary_refusal()).code == "consent_lost"
     assert ports.settings.load(CONTOSO).consent == consent
 
 
@@ -159,14 +159,14 @@ def test_a_refusal_that_cannot_be_noted_does_not_count() -> None:
     ports, consent = consented(timedelta(days=1))
     ports.settings.lost.append(TransientError("storage_unavailable", service="tables"))
 
-    assert refused(ports, consent, temporary_refusal()).code == "consent_spreading"
+    assert refused_request(ports, consent, temporary_refusal()).code == "consent_spreading"
 
 
 def test_a_refusal_that_cannot_pass_counts_at_once() -> None:
     ports, consent = consented(timedelta(seconds=5))
     lost = ConsentRequiredError("consent_lost", account="ada@contoso.com", error="AADSTS50173")
 
-    assert refused(ports, consent, lost) is lost
+    assert refused_request(ports, consent, lost) is lost
 
 
 def test_the_check_and_the_daily_refresh_lose_no_consent_by_one_refusal() -> None:
@@ -201,7 +201,7 @@ def test_while_a_newer_token_is_refused_the_old_one_is_used_to_its_end() -> None
 
 def test_retry_after_from_entra_is_obeyed_by_the_whole_tenant() -> None:
     ports, consent = consented(timedelta(days=1))
-    assert refused(ports, consent, THROTTLED) is THROTTLED
+    assert refused_request(ports, consent, THROTTLED) is THROTTLED
     ports.system.pass_time(timedelta(seconds=20))
 
     def get(_: int) -> TransientError:
@@ -222,15 +222,15 @@ def test_retry_after_from_entra_is_obeyed_by_the_whole_tenant() -> None:
 
 def test_a_tenants_wait_is_not_anothers() -> None:
     ports, consent = consented(timedelta(days=1))
-    refused(ports, consent, THROTTLED)
+    refused_request(ports, consent, THROTTLED)
 
     assert ports.tokens.get(FABRIKAM, consent)
 
 
 def test_a_response_without_retry_after_delays_no_mail() -> None:
     ports, consent = consented(timedelta(days=1))
-    refused(ports, consent, EntraUnavailableError())
-    refused(ports, consent, TransientError("key_vault_unavailable", retry_after=MINUTE))
+    refused_request(ports, consent, EntraUnavailableError())
+    refused_request(ports, consent, TransientError("key_vault_unavailable", retry_after=MINUTE))
 
     assert ports.tokens.get(CONTOSO, consent)
 

@@ -66,7 +66,7 @@ def ids(log: DeliveryLog, query: DeliveryQuery) -> list[str]:
 
 
 def delete_index_row(tables: TableServiceClient, tenant: str, which: str) -> None:
-    """Delete the one row of a tenant's that has such a key."""
+    """Delete a tenant's index row, found by a filter on its key."""
     with tables.get_table_client(DELIVERIES) as table:
         (place,) = table.query_entities(f"PartitionKey eq @tenant and {which}", parameters={"tenant": tenant})
         table.delete_entity(place)

@@ -27,7 +27,7 @@ PATH = f"{uuid.uuid4()}/größe 1.pdf"
 
 
 class FileStore:
-    """The files, and how a test puts one there."""
+    """The files, and the function by which a test adds one."""
 
     def __init__(self, files: AttachmentFiles, put: Callable[[str, bytes], Any]) -> None:
         self.files = files

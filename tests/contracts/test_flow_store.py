@@ -32,7 +32,7 @@ def secret_of(flow: ConsentFlow) -> FlowSecret:
     return FlowSecret(flow.flow_id, ticket_hash="t", state_hash="s", cookie_hash="c", auth_flow=auth_flow)
 
 
-def kept(store: FlowStore, flow: ConsentFlow) -> FlowSecret:
+def stored_secret(store: FlowStore, flow: ConsentFlow) -> FlowSecret:
     found = store.secret(flow.flow_id)
     assert found is not None
     return found
@@ -47,7 +47,7 @@ def test_a_flow_and_its_secret_are_stored_together(store: FlowStore, flow: Conse
     store.add(flow, secret_of(flow))
 
     assert store.flow(flow.flow_id) == flow
-    found = kept(store, flow)
+    found = stored_secret(store, flow)
     assert found == replace(secret_of(flow), etag=found.etag)
 
 
@@ -64,16 +64,16 @@ def test_the_outcome_of_a_flow_is_stored(store: FlowStore, flow: ConsentFlow) ->
 
 def test_a_secret_is_replaced_once(store: FlowStore, flow: ConsentFlow) -> None:
     store.add(flow, secret_of(flow))
-    read = kept(store, flow)
+    read = stored_secret(store, flow)
 
     assert store.replace_secret(replace(read, ticket_hash=None))
     assert not store.replace_secret(replace(read, ticket_hash="again"))
-    assert kept(store, flow).ticket_hash is None
+    assert stored_secret(store, flow).ticket_hash is None
 
 
 def test_a_secret_is_taken_once(store: FlowStore, flow: ConsentFlow) -> None:
     store.add(flow, secret_of(flow))
-    read = kept(store, flow)
+    read = stored_secret(store, flow)
 
     assert store.consume_secret(read)
     assert not store.consume_secret(read)
@@ -83,16 +83,16 @@ def test_a_secret_is_taken_once(store: FlowStore, flow: ConsentFlow) -> None:
 
 def test_a_secret_that_changed_since_it_was_read_is_not_taken(store: FlowStore, flow: ConsentFlow) -> None:
     store.add(flow, secret_of(flow))
-    read = kept(store, flow)
+    read = stored_secret(store, flow)
     store.replace_secret(read)
 
     assert not store.consume_secret(read)
-    assert kept(store, flow).flow_id == flow.flow_id
+    assert stored_secret(store, flow).flow_id == flow.flow_id
 
 
 def test_a_taken_secret_is_not_replaced(store: FlowStore, flow: ConsentFlow) -> None:
     store.add(flow, secret_of(flow))
-    read = kept(store, flow)
+    read = stored_secret(store, flow)
     store.consume_secret(read)
 
     assert not store.replace_secret(read)
@@ -107,12 +107,12 @@ def test_old_flows_are_forgotten_with_their_secrets(store: FlowStore, flow: Cons
     store.delete_expired(NOON + timedelta(seconds=1))
 
     assert (store.flow(flow.flow_id), store.secret(flow.flow_id)) == (None, None)
-    assert (store.flow(young.flow_id), kept(store, young).flow_id) == (young, young.flow_id)
+    assert (store.flow(young.flow_id), stored_secret(store, young).flow_id) == (young, young.flow_id)
 
 
 def test_an_old_flow_whose_secret_was_used_is_forgotten_too(store: FlowStore, flow: ConsentFlow) -> None:
     store.add(flow, secret_of(flow))
-    store.consume_secret(kept(store, flow))
+    store.consume_secret(stored_secret(store, flow))
 
     store.delete_expired(NOON + timedelta(seconds=1))
 
@@ -124,15 +124,15 @@ def test_secrets_are_written_only_if_there_are_none(store: FlowStore, flow: Cons
     held = FlowSecret(flow.flow_id, form_hash="form")
 
     assert not store.replace_secret(held)
-    store.consume_secret(kept(store, flow))
+    store.consume_secret(stored_secret(store, flow))
 
     assert store.replace_secret(held)
-    assert kept(store, flow).form_hash == "form"
+    assert stored_secret(store, flow).form_hash == "form"
 
 
 def test_an_undecided_consent_is_listed_after_it_expired(store: FlowStore, flow: ConsentFlow) -> None:
     store.add(flow, secret_of(flow))
-    store.consume_secret(kept(store, flow))
+    store.consume_secret(stored_secret(store, flow))
     held = FlowSecret(flow.flow_id, form_hash="form", consent=a_consent(), expires_at=NOON)
     store.replace_secret(held)
 

@@ -69,7 +69,7 @@ def queues(services: FakeServices) -> MemoryQueues:
 def enable_notifications(
     services: FakeServices, queues: MemoryQueues, offered: Iterable[str] | ConfigurationError
 ) -> None:
-    """Make the log notify; `offered` are the queues that the operator set."""
+    """Make the log notify the `offered` queues, which the operator set."""
 
     def names() -> frozenset[str]:
         if isinstance(offered, ConfigurationError):
@@ -275,7 +275,7 @@ def test_a_crash_between_the_row_and_the_message_loses_no_outcome(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     class ProcessEndedError(BaseException):
-        """The process ends here."""
+        """The process ends during the call."""
 
     class CrashingQueues:
         def put(self, queue: str, text: bytes) -> None:
@@ -469,7 +469,7 @@ def test_many_outcomes_without_invalid_fields_fit() -> None:
 
 
 def finished_mail(message_id: str, queue: str, **changes: Any) -> Delivery:
-    """Describe a mail whose scheduler is owed its end."""
+    """Build a finished mail whose outcome was not reported yet."""
     mail = Delivery(CONTOSO, message_id, DeliveryStatus.SENDING, NOON, NOON, NOON, outcome_queue=queue)
     return replace(mail, **changes).transition(DeliveryStatus.REJECTED, NOON)
 

@@ -141,9 +141,9 @@ def report(tmp_path: Path) -> Path:
 def removed_role(request: pytest.FixtureRequest, stack: LocalStack) -> Iterator[RoleAssignment]:
     """Remove one role of the scheduler temporarily."""
     role: RoleAssignment = request.param
-    stack.access.take(stack.schedulers.system_assigned, role)
+    stack.access.remove_role(stack.schedulers.system_assigned, role)
     yield role
-    stack.access.give(stack.schedulers.system_assigned, [role])
+    stack.access.add_roles(stack.schedulers.system_assigned, [role])
 
 
 def second_is_ignored(stack: LocalStack, message_id: str) -> bool:

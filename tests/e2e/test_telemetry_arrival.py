@@ -101,7 +101,7 @@ def put_under_load(stack: LocalStack) -> None:
 
 
 def check_what_was_logged(events: Counter[str]) -> None:
-    """Compare the events with the load, so that none is missing twice."""
+    """Compare the logged events with the load."""
     kinds = Counter(text.partition(" ")[0] for text in events.elements())
     assert kinds["mail_accepted"] == MAILS
     assert kinds["request_failed"] == CALLS

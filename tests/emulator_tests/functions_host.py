@@ -174,7 +174,7 @@ class SampleHost:
                 queue.create_queue()
                 queue.send_message(shown)
 
-    def take_raw(self, kind: str) -> list[str]:
+    def receive_raw(self, kind: str) -> list[str]:
         """Receive every visible message."""
         with self._queues.get_queue_client(self.queue(kind)) as queue:
             try:
@@ -195,14 +195,14 @@ class SampleHost:
 
     def results(self, count: int, kind: str = "results", seconds: float = WAIT_SECONDS) -> list[Any]:
         """Wait for this number of function reports and receive them."""
-        return [json.loads(base64.b64decode(text)) for text in self.take_texts(count, kind, seconds)]
+        return [json.loads(base64.b64decode(text)) for text in self.receive_texts(count, kind, seconds)]
 
-    def take_texts(self, count: int, kind: str = "results", seconds: float = WAIT_SECONDS) -> list[str]:
+    def receive_texts(self, count: int, kind: str = "results", seconds: float = WAIT_SECONDS) -> list[str]:
         """Wait for this number of messages and receive them undecoded."""
         found: list[str] = []
 
         def probe() -> bool:
-            found.extend(self.take_raw(kind))
+            found.extend(self.receive_raw(kind))
             return len(found) >= count
 
         wait_for(probe, seconds)

@@ -1112,7 +1112,7 @@ def test_another_process_changes_people_rights_and_switches(emulator: Emulator) 
         1000,
         frozenset({"Workspace.Admin"}),
     )
-    assert system.directory.may("send_as", FINANCE, UMA)
+    assert system.directory.has_right("send_as", FINANCE, UMA)
     assert (system.behaviour.latency, system.behaviour.session_lifetime) == (0.25, timedelta(minutes=1))
     assert system.behaviour.withheld_scopes == {READ_WRITE}
     assert system.consents.application(CLIENT_ID, CONTOSO) == [SEND]

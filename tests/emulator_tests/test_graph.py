@@ -95,7 +95,7 @@ def a_file(data: bytes = b"pdf", **more: Any) -> dict[str, Any]:
 
 
 def bytes_of(size: int) -> bytes:
-    """Make a file whose parts cannot be swapped unnoticed."""
+    """Make a file in which any exchange of parts can be detected."""
     block = b"".join(number.to_bytes(4, "big") for number in range(64 * 1024))
     return (block * (size // len(block) + 1))[:size]
 
@@ -974,7 +974,7 @@ def test_a_large_file_arrives_byte_for_byte_without_being_held_in_memory(emulato
     caller.send(draft)
 
     file = emulator.system.mails()[0].attachments[0]
-    assert (file.size, b"".join(file.content.pieces()) == data) == (len(data), True)
+    assert (file.size, b"".join(file.content.chunks()) == data) == (len(data), True)
     assert file.content.on_disk
 
 

@@ -147,7 +147,7 @@ def test_a_stop_cuts_calls_and_messages_that_take_too_long(
         took = time.monotonic() - began
         with pytest.raises(CUT):
             calling.result()
-        hidden = host.take_raw("work"), host.count("work")
+        hidden = host.receive_raw("work"), host.count("work")
 
     assert SOON.http_stop + SOON.queue_stop <= took < 15
     # The message is neither done nor failed: it stays hidden for the rest of its lease.

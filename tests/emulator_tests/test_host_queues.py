@@ -52,7 +52,7 @@ def test_messages_reach_the_function_or_the_poison_queue_as_observed(host: Sampl
     found = [{name: result[name] for name in wanted[0]} for result in results]
     assert sorted(found, key=str) == sorted(wanted, key=str)
     # The poison function cannot decode these either, so they are hidden from everybody who looks.
-    assert host.take_raw("work-poison") == []
+    assert host.receive_raw("work-poison") == []
 
 
 def test_a_function_with_bytes_gets_any_decoded_base64(host: SampleHost) -> None:
@@ -75,7 +75,7 @@ def test_without_encoding_a_function_gets_the_text_as_it_is_queued(azurite: Azur
         for text in texts:
             host.put(text, "work", encode=False)
             host.put(text, "bytes", encode=False)
-        found = [json.loads(text) for text in host.take_texts(8)]
+        found = [json.loads(text) for text in host.receive_texts(8)]
 
     assert sorted((each["function"], each["body"]) for each in found) == sorted(
         (function, text) for function in ("bytes", "work") for text in texts
@@ -87,7 +87,7 @@ def test_what_a_function_puts_out_is_queued_as_observed(host: SampleHost, output
     response = host.request("POST", "/api/emit", body=output["text"].encode())
 
     assert response.status == output["status"]
-    texts = host.take_texts(len(output["messages"]))
+    texts = host.receive_texts(len(output["messages"]))
     assert [base64.b64decode(text).decode() for text in texts] == output["messages"]
 
 

@@ -127,7 +127,7 @@ def test_a_disabled_function_runs_only_on_a_manual_call(azurite: Azurite, tmp_pa
     with sample_host(azurite, tmp_path, Setup(schedule="*/1 * * * * *", settings=disabled)) as host:
         response = host.request("GET", "/api/only-get").status
         shown = {each["name"]: each["isDisabled"] for each in host.admin("GET", "functions").json()}
-        assert host.take_raw("ticks") == []
+        assert host.receive_raw("ticks") == []
         assert host.admin("POST", "functions/tick", b'{"input": ""}').status == 202
         assert len(host.results(1, "ticks")) == 1
 

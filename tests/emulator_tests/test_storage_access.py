@@ -70,15 +70,15 @@ class Signed(NamedTuple):
         return AccessToken(token, int(time.time()) + 3600)
 
 
-class Emulator(NamedTuple):
+class GuardedStorage(NamedTuple):
     access: StorageAccess
     identities: ManagedIdentity
     ca_file: str
 
-    def somebody(self, *roles: RoleAssignment) -> Signed:
+    def identity_with(self, *roles: RoleAssignment) -> Signed:
         """Make an identity with these roles."""
         identity = Identity()
-        self.access.give(identity, roles)
+        self.access.add_roles(identity, roles)
         return Signed(self.identities, identity)
 
     def queue(self, who: Signed, name: str = MAIL_OUTBOX) -> QueueClient:
@@ -93,7 +93,7 @@ class Emulator(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def emulator(azurite: Azurite, local_authority: LocalAuthority) -> Iterator[Emulator]:
+def guarded_storage(azurite: Azurite, local_authority: LocalAuthority) -> Iterator[GuardedStorage]:
     provision(azurite.connection_string)
     with QueueClient.from_connection_string(
         azurite.connection_string, OUTCOMES, api_version=API_VERSION
@@ -101,7 +101,7 @@ def emulator(azurite: Azurite, local_authority: LocalAuthority) -> Iterator[Emul
         outcomes.create_queue()
     identities = ManagedIdentity("6f1c0000-0000-4000-8000-00000000c0de")
     with StorageAccess(azurite, identities, local_authority.server_context()) as access:
-        yield Emulator(access, identities, str(local_authority.ca_file))
+        yield GuardedStorage(access, identities, str(local_authority.ca_file))
 
 
 def code_of(refused: pytest.ExceptionInfo[HttpResponseError]) -> str:
@@ -109,10 +109,10 @@ def code_of(refused: pytest.ExceptionInfo[HttpResponseError]) -> str:
     return str(getattr(code, "value", code))
 
 
-def test_a_scheduler_queues_mails_and_writes_files(emulator: Emulator) -> None:
-    scheduler = emulator.somebody(*SCHEDULER_ROLES)
+def test_a_scheduler_queues_mails_and_writes_files(guarded_storage: GuardedStorage) -> None:
+    scheduler = guarded_storage.identity_with(*SCHEDULER_ROLES)
 
-    with emulator.queue(scheduler) as queue, emulator.container(scheduler) as files:
+    with guarded_storage.queue(scheduler) as queue, guarded_storage.container(scheduler) as files:
         queue.send_message('{"messageId": "a"}', time_to_live=-1)
         blob = files.upload_blob("2026/Übersicht 100 %.pdf", bytes(9_000_000), overwrite=True)
 
@@ -120,8 +120,8 @@ def test_a_scheduler_queues_mails_and_writes_files(emulator: Emulator) -> None:
         assert "2026/Übersicht 100 %.pdf" in list(files.list_blob_names())
 
 
-def test_a_scheduler_cannot_read_or_create_queues(emulator: Emulator) -> None:
-    with emulator.queue(emulator.somebody(*SCHEDULER_ROLES)) as queue:
+def test_a_scheduler_cannot_read_or_create_queues(guarded_storage: GuardedStorage) -> None:
+    with guarded_storage.queue(guarded_storage.identity_with(*SCHEDULER_ROLES)) as queue:
         for attempt in (queue.receive_message, queue.peek_messages, queue.clear_messages, queue.create_queue):
             with pytest.raises(HttpResponseError) as refused:
                 attempt()
@@ -130,35 +130,35 @@ def test_a_scheduler_cannot_read_or_create_queues(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("name", [MAIL_OUTBOX_POISON])
-def test_a_role_on_one_queue_opens_no_other(emulator: Emulator, name: str) -> None:
-    with emulator.queue(emulator.somebody(*SCHEDULER_ROLES), name) as queue:
+def test_a_role_on_one_queue_opens_no_other(guarded_storage: GuardedStorage, name: str) -> None:
+    with guarded_storage.queue(guarded_storage.identity_with(*SCHEDULER_ROLES), name) as queue:
         with pytest.raises(HttpResponseError) as refused:
             queue.send_message("x")
 
         assert code_of(refused) == DENIED
 
 
-def test_a_role_on_one_container_opens_no_other(emulator: Emulator) -> None:
-    with emulator.container(emulator.somebody(*SCHEDULER_ROLES), MAIL_REQUESTS) as files:
+def test_a_role_on_one_container_opens_no_other(guarded_storage: GuardedStorage) -> None:
+    with guarded_storage.container(guarded_storage.identity_with(*SCHEDULER_ROLES), MAIL_REQUESTS) as files:
         with pytest.raises(HttpResponseError) as refused:
             files.upload_blob("a", b"x")
 
         assert code_of(refused) == DENIED
 
 
-def test_a_scheduler_lists_no_containers_and_reads_no_tables(emulator: Emulator) -> None:
-    scheduler = emulator.somebody(*SCHEDULER_ROLES)
+def test_a_scheduler_lists_no_containers_and_reads_no_tables(guarded_storage: GuardedStorage) -> None:
+    scheduler = guarded_storage.identity_with(*SCHEDULER_ROLES)
     with (
         BlobServiceClient(
-            emulator.access.urls["blob"],
+            guarded_storage.access.urls["blob"],
             credential=scheduler,
-            connection_verify=emulator.ca_file,
+            connection_verify=guarded_storage.ca_file,
             retry_total=0,
         ) as blobs,
         TableServiceClient(
-            emulator.access.urls["table"],
+            guarded_storage.access.urls["table"],
             credential=scheduler,
-            connection_verify=emulator.ca_file,
+            connection_verify=guarded_storage.ca_file,
             retry_total=0,
         ) as tables,
         tables.get_table_client(TENANT_SETTINGS) as settings,
@@ -172,14 +172,14 @@ def test_a_scheduler_lists_no_containers_and_reads_no_tables(emulator: Emulator)
 
 
 @pytest.mark.parametrize("taken", SCHEDULER_ROLES)
-def test_a_removed_role_is_refused(emulator: Emulator, taken: RoleAssignment) -> None:
-    scheduler = emulator.somebody(*SCHEDULER_ROLES)
-    emulator.access.take(scheduler.identity, taken)
+def test_a_removed_role_is_refused(guarded_storage: GuardedStorage, taken: RoleAssignment) -> None:
+    scheduler = guarded_storage.identity_with(*SCHEDULER_ROLES)
+    guarded_storage.access.remove_role(scheduler.identity, taken)
 
     with (
-        emulator.queue(scheduler) as queue,
-        emulator.queue(scheduler, OUTCOMES) as outcomes,
-        emulator.container(scheduler) as files,
+        guarded_storage.queue(scheduler) as queue,
+        guarded_storage.queue(scheduler, OUTCOMES) as outcomes,
+        guarded_storage.container(scheduler) as files,
     ):
         attempts: dict[str, Callable[[], object]] = {
             SENDER: lambda: queue.send_message("x"),
@@ -194,9 +194,9 @@ def test_a_removed_role_is_refused(emulator: Emulator, taken: RoleAssignment) ->
     assert code_of(refused) == DENIED
 
 
-def test_a_reader_of_files_writes_none(emulator: Emulator) -> None:
-    reader = emulator.somebody(RoleAssignment(BLOB_READER, f"container/{ATTACHMENTS}"))
-    with emulator.container(reader) as files:
+def test_a_reader_of_files_writes_none(guarded_storage: GuardedStorage) -> None:
+    reader = guarded_storage.identity_with(RoleAssignment(BLOB_READER, f"container/{ATTACHMENTS}"))
+    with guarded_storage.container(reader) as files:
         list(files.list_blob_names())
         with pytest.raises(HttpResponseError) as refused:
             files.upload_blob("a", b"x")
@@ -204,10 +204,15 @@ def test_a_reader_of_files_writes_none(emulator: Emulator) -> None:
         assert code_of(refused) == DENIED
 
 
-def test_a_condition_on_a_prefix_leaves_the_files_of_others_out_of_reach(emulator: Emulator) -> None:
+def test_a_condition_on_a_prefix_leaves_the_files_of_others_out_of_reach(
+    guarded_storage: GuardedStorage,
+) -> None:
     mine = RoleAssignment(BLOB_CONTRIBUTOR, f"container/{ATTACHMENTS}", path_prefix="sales/")
-    everything = emulator.somebody(*SCHEDULER_ROLES)
-    with emulator.container(emulator.somebody(mine)) as files, emulator.container(everything) as others:
+    everything = guarded_storage.identity_with(*SCHEDULER_ROLES)
+    with (
+        guarded_storage.container(guarded_storage.identity_with(mine)) as files,
+        guarded_storage.container(everything) as others,
+    ):
         files.upload_blob("sales/a.pdf", b"x", overwrite=True)
         others.upload_blob("hr/pay.pdf", b"x", overwrite=True)
         for attempt in (
@@ -223,13 +228,13 @@ def test_a_condition_on_a_prefix_leaves_the_files_of_others_out_of_reach(emulato
         assert list(files.list_blob_names(name_starts_with="sales/")) == ["sales/a.pdf"]
 
 
-def test_the_app_does_all_that_it_does_with_its_own_roles(emulator: Emulator) -> None:
-    app = emulator.somebody(*APP_ROLES)
+def test_the_app_does_all_that_it_does_with_its_own_roles(guarded_storage: GuardedStorage) -> None:
+    app = guarded_storage.identity_with(*APP_ROLES)
     with (
-        emulator.queue(app, MAIL_OUTBOX_POISON) as queue,
-        emulator.container(app, MAIL_REQUESTS) as files,
+        guarded_storage.queue(app, MAIL_OUTBOX_POISON) as queue,
+        guarded_storage.container(app, MAIL_REQUESTS) as files,
         TableServiceClient(
-            emulator.access.urls["table"], credential=app, connection_verify=emulator.ca_file
+            guarded_storage.access.urls["table"], credential=app, connection_verify=guarded_storage.ca_file
         ) as tables,
         tables.get_table_client(TENANT_SETTINGS) as settings,
     ):
@@ -245,46 +250,51 @@ def test_the_app_does_all_that_it_does_with_its_own_roles(emulator: Emulator) ->
         settings.submit_transaction([("delete", {"PartitionKey": "gate", "RowKey": "row"})])
 
 
-def test_keys_and_shared_access_signatures_are_refused(emulator: Emulator) -> None:
+def test_keys_and_shared_access_signatures_are_refused(guarded_storage: GuardedStorage) -> None:
     with QueueServiceClient(
-        emulator.access.urls["queue"], credential=KEY, connection_verify=emulator.ca_file, retry_total=0
+        guarded_storage.access.urls["queue"],
+        credential=KEY,
+        connection_verify=guarded_storage.ca_file,
+        retry_total=0,
     ) as service:
         with pytest.raises(HttpResponseError) as refused:
             list(service.list_queues())
 
         assert code_of(refused) == "KeyBasedAuthenticationNotPermitted"
     response = requests.get(
-        f"{emulator.access.urls['blob']}/x/y?sv=1&sig=a", verify=emulator.ca_file, timeout=10
+        f"{guarded_storage.access.urls['blob']}/x/y?sv=1&sig=a", verify=guarded_storage.ca_file, timeout=10
     )
 
     assert response.status_code == 403
     assert response.headers["x-ms-error-code"] == "KeyBasedAuthenticationNotPermitted"
 
 
-def test_a_token_for_another_service_is_refused(emulator: Emulator) -> None:
-    graph = emulator.somebody(*SCHEDULER_ROLES)._replace(audience="https://graph.microsoft.com")
-    with emulator.queue(graph) as queue, pytest.raises(ClientAuthenticationError) as refused:
+def test_a_token_for_another_service_is_refused(guarded_storage: GuardedStorage) -> None:
+    graph = guarded_storage.identity_with(*SCHEDULER_ROLES)._replace(audience="https://graph.microsoft.com")
+    with guarded_storage.queue(graph) as queue, pytest.raises(ClientAuthenticationError) as refused:
         queue.send_message("x")
 
     assert code_of(refused) == "InvalidAuthenticationInfo"
 
 
-def test_a_request_without_a_token_gets_a_challenge(emulator: Emulator) -> None:
+def test_a_request_without_a_token_gets_a_challenge(guarded_storage: GuardedStorage) -> None:
     response = requests.post(
-        f"{emulator.access.urls['queue']}/{MAIL_OUTBOX}/messages", verify=emulator.ca_file, timeout=10
+        f"{guarded_storage.access.urls['queue']}/{MAIL_OUTBOX}/messages",
+        verify=guarded_storage.ca_file,
+        timeout=10,
     )
 
     assert response.status_code == 401
     assert "resource_id=https://storage.azure.com" in response.headers["WWW-Authenticate"]
 
 
-def test_a_token_without_a_version_of_the_protocol_is_refused(emulator: Emulator) -> None:
-    token = emulator.somebody(*SCHEDULER_ROLES).get_token().token
+def test_a_token_without_a_version_of_the_protocol_is_refused(guarded_storage: GuardedStorage) -> None:
+    token = guarded_storage.identity_with(*SCHEDULER_ROLES).get_token().token
     response = requests.post(
-        f"{emulator.access.urls['queue']}/{MAIL_OUTBOX}/messages",
+        f"{guarded_storage.access.urls['queue']}/{MAIL_OUTBOX}/messages",
         data="<QueueMessage><MessageText>x</MessageText></QueueMessage>",
         headers={"Authorization": f"Bearer {token}"},
-        verify=emulator.ca_file,
+        verify=guarded_storage.ca_file,
         timeout=10,
     )
 
@@ -332,5 +342,5 @@ def test_a_contributor_of_queues_reads_and_deletes_messages() -> None:
     assert not allows(roles, StorageRequest("queue", "GET", "mail-outbox-poison/messages", {}))
 
 
-def test_the_account_has_the_name_that_azurite_gives_it(emulator: Emulator) -> None:
-    assert all(url.endswith(f"/{ACCOUNT}") for url in emulator.access.urls.values())
+def test_the_account_has_the_name_that_azurite_gives_it(guarded_storage: GuardedStorage) -> None:
+    assert all(url.endswith(f"/{ACCOUNT}") for url in guarded_storage.access.urls.values())

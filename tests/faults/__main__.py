@@ -18,7 +18,7 @@ def _report(text: str) -> None:
 
 
 def main(wanted: list[str]) -> int:
-    """Return 1 if an invariant broke; words select scenarios by name."""
+    """Return 1 after a violation; words select scenarios by name."""
     results: list[Result] = []
     for look_up, by_the_app in ((True, False), (False, False), (True, True), (False, True)):
         permissions = "Mail.Send and Mail.ReadWrite" if look_up else "Mail.Send alone"

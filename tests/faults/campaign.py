@@ -150,7 +150,7 @@ class Campaign:
     """A stack with several hosts, whose tenant has consented.
 
     Attributes:
-        look_up: whether to Mail.ReadWrite too.
+        look_up: whether to consent to Mail.ReadWrite too.
         by_the_app: whether the app sends with its own permission.
         outcomes: whether each mail requests an outcome message.
         mailbox: the address of the mailbox that sends.
@@ -397,7 +397,7 @@ class Campaign:
         self._start_hosts()
 
     def _use(self, settings: Mapping[str, str], hosts: int) -> None:
-        """Run this number of hosts with these settings; replace others."""
+        """Run this number of hosts with these settings; restart them if needed."""
         if (settings, hosts) == (self._settings, self._more_hosts):
             return
         self._settings, self._more_hosts = settings, hosts

@@ -149,7 +149,7 @@ class NewerRequests:
 
 @dataclass
 class Message:
-    """A queued message; `taken` identifies one receipt, as a pop receipt."""
+    """A queued message; `taken` counts the receipts, as a pop receipt does."""
 
     visible: datetime
     text: bytes

@@ -1,4 +1,4 @@
-"""Calls slow beyond their limits, eight hosts, and odd `Retry-After`."""
+"""Calls slow beyond their limits, eight hosts, and unusual `Retry-After`."""
 
 from __future__ import annotations
 

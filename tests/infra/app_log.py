@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.fakes import FakeServices
 
-type Story = Callable[[FakeServices], None]
+type Scenario = Callable[[FakeServices], None]
 
 
 class _RecordingHandler(logging.Handler):
@@ -28,14 +28,14 @@ class _RecordingHandler(logging.Handler):
         self.lines.append((self.services.system.now(), record.getMessage()))
 
 
-def logged(story: Story, **settings: Any) -> list[Row]:
+def logged(scenario: Scenario, **settings: Any) -> list[Row]:
     """Run a scenario of mails and return its log as rows of AppTraces.
 
     The scenario ends at the present time.
     """
     services = enabled_services(**settings)
     with _record_log(services) as handler:
-        story(services)
+        scenario(services)
     end = services.system.now()
     return [Row("AppTraces", end - time, {"Message": text}) for time, text in handler.lines]
 

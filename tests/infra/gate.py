@@ -30,7 +30,7 @@ HASHED = (".bicep", ".bicepparam", ".json", ".kql")
 NOT_HASHED = frozenset({"infra/main.parameters.json"})
 
 
-def misformatted(bicep: Bicep, root: Path = ROOT) -> Iterator[str]:
+def check_format(bicep: Bicep, root: Path = ROOT) -> Iterator[str]:
     """`bicep format`: every file has the official format."""
     for path in _bicep_files(root):
         text = path.read_text(encoding="utf-8")
@@ -40,17 +40,17 @@ def misformatted(bicep: Bicep, root: Path = ROOT) -> Iterator[str]:
             yield f"{path.relative_to(root)}:{line} is not formatted: run `bicep format`"
 
 
-def rejected(bicep: Bicep, root: Path = ROOT) -> Iterator[str]:
+def check_build(bicep: Bicep, root: Path = ROOT) -> Iterator[str]:
     """`bicep build`: the template compiles without a message."""
     yield from _messages(bicep, root, from_linter=False)
 
 
-def complaints(bicep: Bicep, root: Path = ROOT) -> Iterator[str]:
+def check_lint(bicep: Bicep, root: Path = ROOT) -> Iterator[str]:
     """`bicep lint`: no rule of `bicepconfig.json` complains."""
     yield from _messages(bicep, root, from_linter=True)
 
 
-def outdated(bicep: Bicep, root: Path = ROOT) -> Iterator[str]:
+def check_snapshots(bicep: Bicep, root: Path = ROOT) -> Iterator[str]:
     """`bicep snapshot`: predictions equal the committed ones, no diagnostics."""
     try:
         for path, made in snapshots_of(bicep, root):
@@ -62,7 +62,7 @@ def outdated(bicep: Bicep, root: Path = ROOT) -> Iterator[str]:
         yield str(error).replace(f"{root}/", "")
 
 
-STEPS = (misformatted, rejected, complaints, outdated)
+STEPS = (check_format, check_build, check_lint, check_snapshots)
 
 
 def checksums(project: Project) -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fakes import CONTOSO
-from tests.infra.app_log import Story, logged
-from tests.infra.mail_stories import (
+from tests.infra.app_log import Scenario, logged
+from tests.infra.mail_scenarios import (
     DAY,
     HOUR,
     MINUTE,
@@ -98,18 +98,21 @@ class Case:
     """A mail scenario, further logs of Azure, and whether the alert is raised."""
 
     alert: str
-    story: Story
+    scenario: Scenario
     raised: bool
     besides: tuple[Row, ...] = ()
     note: str = ""
 
     def __str__(self) -> str:
-        return f"{self.alert}: {self.note or self.story.__name__}{'' if self.raised else ' does not'}"
+        return f"{self.alert}: {self.note or self.scenario.__name__}{'' if self.raised else ' does not'}"
 
 
-def both(alert: str, *stories: Story) -> list[Case]:
+def both(alert: str, *scenarios: Scenario) -> list[Case]:
     """Return cases: each scenario raises the alert, an accepted mail not."""
-    return [*(Case(alert, story, raised=True) for story in stories), Case(alert, accepted, raised=False)]
+    return [
+        *(Case(alert, scenario, raised=True) for scenario in scenarios),
+        Case(alert, accepted, raised=False),
+    ]
 
 
 def failures(function: str, count: int) -> tuple[Row, ...]:
@@ -311,7 +314,7 @@ RULES = Project.from_disk().alert_rules
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_an_alert_is_raised_only_by_its_case(case: Case) -> None:
-    rows = [*logged(case.story), *case.besides]
+    rows = [*logged(case.scenario), *case.besides]
 
     assert fires(RULES[case.alert], rows) is case.raised
 

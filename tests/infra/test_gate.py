@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.infra.__main__ import WITHOUT_BICEP
-from tests.infra.gate import STEPS, complaints, misformatted, outdated, rejected, stale_files, update
+from tests.infra.gate import (
+    STEPS,
+    check_build,
+    check_format,
+    check_lint,
+    check_snapshots,
+    stale_files,
+    update,
+)
 from tests.infra.project import ROOT, Project
 
 if TYPE_CHECKING:
@@ -30,34 +38,34 @@ FAULTS: list[tuple[str, str, str, Step, str]] = [
         VAULT,
         "param location string",
         "param  location string",
-        misformatted,
+        check_format,
         "vault.bicep:4 is not formatted",
     ),
-    (VAULT, "  name: name\n", "  name: nam\n", rejected, "BCP057"),
-    (VAULT, "enableRbacAuthorization:", "enableRbac:", rejected, "BCP037"),
-    (VAULT, "recover ? 'recover'", "recover ? 'restore'", rejected, "BCP036"),
-    (VAULT, "    sku: { family: 'A', name: 'standard' }\n", "", rejected, "BCP035"),
-    (VAULT, "KeyVault/vaults@", "KeyVault/vault@", rejected, "BCP081"),
-    ("main.bicep", "identity.outputs.clientId", "identity.outputs.client", rejected, "BCP083"),
-    ("modules/alerts.bicep", "queries/mail-expired.kql", "queries/expired.kql", rejected, "BCP091"),
-    (VAULT, "param name string", "param spare string\nparam name string", complaints, "no-unused-params"),
-    (VAULT, "vaults@2026-02-01", "vaults@2023-07-01", complaints, "use-recent-api-versions"),
-    (VAULT, "#disable-next-line use-recent-api-versions\n", "", complaints, "use-recent-api-versions"),
-    (VAULT, "softDeleteRetentionInDays: 7", "softDeleteRetentionInDays: 9", outdated, 'InDays": 9'),
-    ("queries/mail-expired.kql", "mail_expired", "mail_ended", outdated, "mail_ended"),
+    (VAULT, "  name: name\n", "  name: nam\n", check_build, "BCP057"),
+    (VAULT, "enableRbacAuthorization:", "enableRbac:", check_build, "BCP037"),
+    (VAULT, "recover ? 'recover'", "recover ? 'restore'", check_build, "BCP036"),
+    (VAULT, "    sku: { family: 'A', name: 'standard' }\n", "", check_build, "BCP035"),
+    (VAULT, "KeyVault/vaults@", "KeyVault/vault@", check_build, "BCP081"),
+    ("main.bicep", "identity.outputs.clientId", "identity.outputs.client", check_build, "BCP083"),
+    ("modules/alerts.bicep", "queries/mail-expired.kql", "queries/expired.kql", check_build, "BCP091"),
+    (VAULT, "param name string", "param spare string\nparam name string", check_lint, "no-unused-params"),
+    (VAULT, "vaults@2026-02-01", "vaults@2023-07-01", check_lint, "use-recent-api-versions"),
+    (VAULT, "#disable-next-line use-recent-api-versions\n", "", check_lint, "use-recent-api-versions"),
+    (VAULT, "softDeleteRetentionInDays: 7", "softDeleteRetentionInDays: 9", check_snapshots, 'InDays": 9'),
+    ("queries/mail-expired.kql", "mail_expired", "mail_ended", check_snapshots, "mail_ended"),
     (
         "main.bicep",
         "deliveryRetentionDays int = 90",
         "deliveryRetentionDays int = 91",
-        outdated,
+        check_snapshots,
         "interface.json",
     ),
-    ("snapshots/usgov.bicepparam", "'usgov'", "'moon'", outdated, "BCP033"),
+    ("snapshots/usgov.bicepparam", "'usgov'", "'moon'", check_snapshots, "BCP033"),
     (
         "snapshots/usgov.snapshot.json",
         '"outputs": {',
         '"outputs": {"SPARE": "",',
-        outdated,
+        check_snapshots,
         "usgov.snapshot.json",
     ),
 ]

@@ -12,7 +12,7 @@ import pytest
 
 from tests.infra.app_log import logged
 from tests.infra.functions import timer_schedules
-from tests.infra.mail_stories import (
+from tests.infra.mail_scenarios import (
     DAY,
     MINUTE,
     consent_lost,
@@ -42,8 +42,8 @@ def test_an_alert_yields_no_rows_where_its_tables_are_missing(name: str) -> None
 @pytest.mark.parametrize("name", WORKBOOK)
 def test_a_tile_of_the_workbook_works_with_and_without_its_tables(name: str) -> None:
     ran = Row("AppRequests", MINUTE, {"OperationName": "release_waiting_mails", "Success": True})
-    stories = (deferred_after_a_retry, consent_lost, paused_by_an_operator, outbox_stuck)
-    rows = [*(row for story in stories for row in logged(story)), ran]
+    scenarios = (deferred_after_a_retry, consent_lost, paused_by_an_operator, outbox_stuck)
+    rows = [*(row for scenario in scenarios for row in logged(scenario)), ran]
 
     assert run(WORKBOOK[name], rows, DAY)
     assert len(run(WORKBOOK[name], [], DAY, tables=())) == (4 if name == "timers" else 0)

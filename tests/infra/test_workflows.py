@@ -189,7 +189,7 @@ def test_the_deployment_signs_in_without_a_secret(project: Project) -> None:
     file(PARAMETERS, "${CUSTOM_BASE_URL}", "${BASE_URL}"),
 )
 def test_the_deployment_passes_every_variable(project: Project) -> None:
-    """One that is left out would fall back to its default without a word."""
+    """An omitted variable would silently get its default."""
     given = json.loads(project.files[PARAMETERS])["parameters"]
     text = " ".join(str(entry["value"]) for entry in given.values())
     named = set(re.findall(r"\$\{(\w+)", text)) - SET_BY_AZD | SIGN_IN

@@ -104,7 +104,7 @@ def local_stack() -> Iterator[LocalStack]:
 
 @pytest.fixture
 def journey(local_stack: LocalStack, tmp_path: Path) -> Callable[[Client], dict[str, Any]]:
-    """Start and give a consent, let the client continue; return its output."""
+    """Complete a consent that the client starts; return its output."""
     system, authority = local_stack.microsoft365, local_stack.authority
     certificate = tmp_path / "server.der"
     certificate.write_bytes(ssl.PEM_cert_to_DER_cert(authority.certificate_file.read_text("ascii")))

@@ -59,9 +59,9 @@ class BrowserClient:
     """A browser with a person who uses it.
 
     Attributes:
-        page: what is on the screen.
-        history: every URL asked for, with its method.
-        posts_by_itself: whether scripts run that submit forms; off, a test can hold the form in its hands.
+        page: the current page.
+        history: every requested URL, with its method.
+        posts_by_itself: whether scripts run that submit forms; if not, a test submits the form itself.
     """
 
     def __init__(self, ca_file: Path | str, *, posts_by_itself: bool = True) -> None:
@@ -79,7 +79,7 @@ class BrowserClient:
         return self._page
 
     def open(self, url: str) -> Page:
-        """Type an address, and go wherever it leads."""
+        """Open a URL and follow its redirects."""
         return self._go("GET", url, {}, initiator="")
 
     def choose(self, account: str) -> Page:
@@ -144,8 +144,8 @@ class BrowserClient:
     ) -> Page:
         """Complete a consent: open, pick the account, Accept or Cancel, return.
 
-        If the app asks an account that is not the admin's, this presses Continue. It ends early on a page
-        that has neither button, such as an error or an approval page.
+        If the app shows its confirmation page to another account, this presses Continue. It ends early on a
+        page that has neither button, such as an error or an approval page.
         """
         self.open(start_url)
         if any(button.name == "account" for form in self.page.forms for button in form.buttons):

@@ -35,7 +35,7 @@ class Admin:
         self._session.headers["Authorization"] = f"Bearer {token}"
 
     def call(self, method: str, path: str, body: object = None, **headers: str) -> requests.Response:
-        """Call the API; `body` travels as JSON."""
+        """Call the API; `body` is sent as JSON."""
         url = f"{self._api}/{path}"
         response = self._session.request(method, url, json=body, headers=headers, timeout=30)
         self.responses.append(f"{response.headers}\n{response.text}")
@@ -60,7 +60,7 @@ class Admin:
         """Return a mail's delivery once it is in one of these states.
 
         Raises:
-            TimeoutError: it never was.
+            TimeoutError: it was in none in time.
         """
 
         def look() -> dict[str, Any] | None:
@@ -133,7 +133,7 @@ def wait_for[Found](look: Callable[[], Found | None], what: str, seconds: float 
     """Poll until there is a result.
 
     Raises:
-        TimeoutError: there never was.
+        TimeoutError: there was none in time.
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

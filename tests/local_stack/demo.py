@@ -28,7 +28,7 @@ REPORT = b"%PDF-1.7\n" + bytes(range(256)) * 200
 
 @dataclass
 class DemoOutput:
-    """Prints the steps and remembers which mails were promised to go out."""
+    """Prints the steps; `expected` lists the mails that must be sent."""
 
     started: float = field(default_factory=time.monotonic)
     step: int = 0
@@ -45,11 +45,11 @@ class DemoOutput:
 
 
 class DemoError(Exception):
-    """Something was not as it should be."""
+    """A step gave an unexpected result."""
 
 
 def check(fact: object, what: str) -> None:
-    """End the demo unless something holds."""
+    """End the demo with an error unless a condition holds."""
     if not fact:
         raise DemoError(what)
 
@@ -130,7 +130,7 @@ def enable(output: DemoOutput, stack: LocalStack, admin: Admin) -> None:
 
 
 def show_release(output: DemoOutput, stack: LocalStack, admin: Admin) -> None:
-    """See the early mail go out."""
+    """Wait until the mail that was queued first is sent."""
     output.begin_step("The waiting mail is sent without further action")
     _show_accepted(output, admin, "headcount:2026-11-23")
     check([mail.subject for mail in stack.microsoft365.mails()] == ["Headcount"], "one mail should be there")
@@ -176,7 +176,7 @@ def send_reports(output: DemoOutput, stack: LocalStack, admin: Admin, scheduler:
 
 
 def queue_invalid_mail(output: DemoOutput, admin: Admin, scheduler: Scheduler) -> None:
-    """Queue a mail that breaks the contract."""
+    """Queue a mail that the schema does not allow."""
     output.begin_step("A scheduler queues an invalid message and reads which fields to correct")
     broken = scheduler.queue(
         "broken:2026-11-23",
@@ -217,7 +217,7 @@ def save(output: DemoOutput, stack: LocalStack, admin: Admin, scheduler: Schedul
 
 
 def large_report(output: DemoOutput, stack: LocalStack, admin: Admin, scheduler: Scheduler) -> None:
-    """Send a file that no single request can carry."""
+    """Send a file that is too large for one request."""
     output.begin_step("A report of 20 MB")
     content = random.Random(23).randbytes(20_000_000)
     path = scheduler.upload("2026/11/23/plan.xlsx", content)

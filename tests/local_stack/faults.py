@@ -21,7 +21,7 @@ class Fault:
         times: how many requests get it.
         retry_after: the Retry-After header as sent, in any form.
         delay: seconds to wait before the response.
-        method: the verb that it waits for; empty means any.
+        method: the verb that it matches; empty means any.
         path: what the path must contain.
         body: the body of the response, None for the one that the service gives such a status; with it the
             status 200 is a response too.
@@ -47,7 +47,7 @@ class Faults:
     """The faults that wait for their request; safe to use from any thread.
 
     Attributes:
-        hits: how many requests went wrong so far.
+        hits: the number of requests affected so far.
     """
 
     def __init__(self) -> None:
@@ -61,12 +61,12 @@ class Faults:
             self._waiting.append(fault)
 
     def clear(self) -> None:
-        """Forget every fault."""
+        """Remove every fault."""
         with self._lock:
             self._waiting.clear()
 
     def take(self, method: str, path: str, *, allowed: bool = True) -> Fault | None:
-        """Return the first fault that fits a request and count it as served."""
+        """Return the first fault that matches a request, and count its use."""
         with self._lock:
             for place, fault in enumerate(self._waiting):
                 if fault.matches(method, path, allowed=allowed):

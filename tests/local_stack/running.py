@@ -120,7 +120,7 @@ class RunningStack:
         self._control("POST", "faults", body)
 
     def clear_faults(self) -> None:
-        """Let everything work again."""
+        """Remove every fault."""
         with self._session() as session:
             session.delete(f"{self.description['inboxUrl']}/_control/faults", timeout=TIMEOUT_SECONDS)
 

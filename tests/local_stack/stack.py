@@ -92,7 +92,7 @@ class LocalStack:
             self.access = cleanup.enter_context(
                 StorageAccess(self.azurite, self.schedulers, self.authority.server_context())
             )
-            self.access.give(self.schedulers.system_assigned, SCHEDULER_ROLES)
+            self.access.add_roles(self.schedulers.system_assigned, SCHEDULER_ROLES)
             cleanup.callback(self.stop_hosts)
             if self._with_host:
                 host = self._launch_host(Waits(), {})

@@ -44,7 +44,8 @@ SERVICES: tuple[Service, ...] = ("blob", "queue", "table")
 class StorageAccess:
     """A guarded address for each service: `access.urls["queue"]`.
 
-    `give` and `take` change the roles of an identity at once; in Azure a change takes up to ten minutes.
+    `add_roles` and `remove_role` change the roles of an identity at once; in Azure a change takes up to ten
+    minutes.
     """
 
     def __init__(self, azurite: Azurite, identities: ManagedIdentity, tls: SSLContext) -> None:
@@ -70,11 +71,11 @@ class StorageAccess:
     ) -> None:
         self._cleanup.close()
 
-    def give(self, identity: Identity, assignments: Iterable[RoleAssignment]) -> None:
+    def add_roles(self, identity: Identity, assignments: Iterable[RoleAssignment]) -> None:
         """Add roles to those that an identity has."""
         self._roles[identity.principal_id] = self.roles(identity.principal_id) | frozenset(assignments)
 
-    def take(self, identity: Identity, assignment: RoleAssignment) -> None:
+    def remove_role(self, identity: Identity, assignment: RoleAssignment) -> None:
         """Remove one role."""
         self._roles[identity.principal_id] = self.roles(identity.principal_id) - {assignment}
 

@@ -41,17 +41,17 @@ class Outage:
     """The effect of an outage on requests.
 
     Attributes:
-        reaches: whether they are carried out.
+        reaches: whether requests reach the service.
         responds: whether a response is sent: the true one, or 503 for what was not carried out.
         delay: seconds until the response, or until the connection breaks.
         hold: seconds until the request is carried out, also when its client has given up by then.
         drops_at_once: the connection breaks at once, while the request is still to be carried out.
         breaks: how the true response breaks after its first byte.
         response: what is sent in place of the true response.
-        every: of how many requests one is meant.
-        times: how many requests are meant; 0 for any number.
-        method: the verb that is meant; empty for any.
-        path: a part of the paths that are meant; empty for any.
+        every: apply to every n-th request only.
+        times: the number of affected requests; 0 for no limit.
+        method: the affected verb; empty for any.
+        path: a part of the affected paths; empty for any.
     """
 
     reaches: bool = True
@@ -67,7 +67,7 @@ class Outage:
     path: str = ""
 
     def applies_to(self, request: web.Request) -> bool:
-        """Tell whether the outage applies to a request."""
+        """Return whether the outage applies to a request."""
         return self.method in ("", request.method) and self.path in request.raw_path
 
 
@@ -79,7 +79,7 @@ RESPONSES_LOST = Outage(responds=False, every=3)
 
 
 class StorageGate:
-    """Passes requests on to one service while nothing is wrong with it."""
+    """A proxy of one service that applies outages."""
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
@@ -104,7 +104,7 @@ class StorageGate:
 
     @contextmanager
     def during(self, outage: Outage) -> Iterator[None]:
-        """Let the service do so for a while."""
+        """Apply an outage during the block."""
         self._left, self._count = outage.times or -1, itertools.count(1)
         self._outage = outage
         try:
@@ -194,7 +194,7 @@ class StorageGates:
 
     @contextmanager
     def during(self, service: Service, outage: Outage) -> Iterator[None]:
-        """Let one service fail so for a while."""
+        """Apply an outage to one service during the block."""
         with self._gates[service].during(outage):
             yield
 
@@ -213,7 +213,7 @@ class StorageGates:
 
     @property
     def hits(self) -> int:
-        """How many requests went wrong so far."""
+        """The number of requests affected by outages."""
         return sum(gate.hits for gate in self._gates.values())
 
 

@@ -162,7 +162,7 @@ class VaultSecrets:
         return found
 
     def recover(self, name: str) -> Version:
-        """Bring a deleted secret back and return its newest version."""
+        """Recover a deleted secret and return its newest version."""
         with self._lock:
             self._refuse_while_deleting(name)
             deleted = self._require_deleted(name)
@@ -171,7 +171,7 @@ class VaultSecrets:
         return deleted.versions[-1]
 
     def purge(self, name: str) -> None:
-        """Destroy a deleted secret before its time, where the vault permits that."""
+        """Purge a deleted secret early, if the vault permits that."""
         with self._lock:
             self._refuse_while_deleting(name)
             self._require_deleted(name)

@@ -156,7 +156,7 @@ def changed(changes: dict[str, Any]) -> bytes:
 
 
 def agrees(text: bytes) -> tuple[bool, bool]:
-    """Tell whether schema and parser accept a message."""
+    """Return whether schema and parser accept a message."""
     try:
         parse_mail_request(text)
     except InvalidInputError:

@@ -68,7 +68,7 @@ def stored(services: FakeServices, tenant: str) -> list[object]:
 
 
 def confirm(services: FakeServices, read_output: ReadOutput) -> int:
-    """Do a dry run, and delete with the code that it gives."""
+    """Do a dry run, and delete with the code that it prints."""
     main(["delete-tenant", CONTOSO], services)
     found = re.search(r"--confirm (\w+)", read_output())
     assert found

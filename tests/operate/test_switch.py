@@ -37,7 +37,7 @@ def operate(services: FakeServices, *arguments: str) -> int:
 
 
 def claim(services: FakeServices, message_id: str = "m-1") -> Delivery:
-    """Leave the row of a mail that a worker is sending."""
+    """Add the row of a mail that a worker is sending."""
     now = services.system.now()
     request = parse_mail_request(a_message(messageId=message_id))
     row = services.deliveries.add(first_row(request, now).with_claim("q-1", now))

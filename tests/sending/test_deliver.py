@@ -57,7 +57,7 @@ def sent(services: FakeServices) -> list[dict[str, Any]]:
 
 
 def claim_for(services: FakeServices, queue_id: str, **changes: Any) -> None:
-    """Leave the row that a worker leaves who is sending."""
+    """Add the row of a worker that is sending."""
     request = parse_mail_request(a_message())
     held = first_row(request, services.system.now()).with_claim(queue_id, services.system.now())
     services.deliveries.add(replace(held, **changes))

@@ -47,7 +47,7 @@ def row(services: FakeServices) -> Delivery:
 
 
 def redeliver(services: FakeServices, queue_id: str) -> None:
-    """Let the wait pass and have the mail tried again."""
+    """Let the delay pass and deliver the mail again."""
     stored_draft, delay = services.outbox.messages.pop()
     services.system.pass_time(delay)
     deliver(stored_draft, queue_id, services)
@@ -564,7 +564,7 @@ def test_a_new_consent_during_an_upload_sends_the_mail_in_the_next_attempt(
 
 
 class Killed(BaseException):
-    """The worker is gone."""
+    """The worker process was killed."""
 
 
 def test_a_file_that_is_replaced_during_its_upload_is_sent_as_the_new_one(

@@ -58,7 +58,7 @@ def change_file(services: FakeServices, content: bytes, **fail_at: ProblemError)
 
 
 def redeliver(services: FakeServices) -> None:
-    """Let the wait pass and have the mail tried again."""
+    """Let the delay pass and deliver the mail again."""
     message, delay = services.outbox.messages.pop()
     services.system.pass_time(delay)
     deliver(message, f"q-{services.system.now()}", services)

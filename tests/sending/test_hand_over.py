@@ -45,7 +45,7 @@ def row(services: FakeServices) -> Delivery:
 
 
 def claimed_row(queue_id: str = "q-1", *, handed_over: bool) -> Delivery:
-    """Build the row that a worker leaves that died."""
+    """Build the row of a worker that was killed."""
     claimed = first_row(parse_mail_request(MAIL), NOON).with_claim(queue_id, NOON, "claim-1")
     return replace(claimed, hand_over=HandOver(NOON, 1)) if handed_over else claimed
 
@@ -79,7 +79,7 @@ class Failing:
         raise self._error
 
     def end(self) -> None:
-        """Let everything work again."""
+        """Remove the faults."""
         setattr(self._port, self._name, self._inner)
 
 
@@ -93,7 +93,7 @@ def continue_in_another_process(services: FakeServices) -> None:
     services.claims = type(services.claims)()
 
 
-def come_back(services: FakeServices, queue_id: str) -> None:
+def redeliver(services: FakeServices, queue_id: str) -> None:
     """Work on the only message in the queue at its time."""
     ((text, delay),) = services.outbox.messages
     services.outbox.messages.clear()
@@ -253,7 +253,7 @@ def test_an_unreleased_claim_in_a_pause_makes_no_send_uncertain(
     assert (row(services).status, row(services).uncertain_send) == (DeliveryStatus.DEFERRED, None)
 
     services.pause_store.remove()
-    come_back(services, "q-2")
+    redeliver(services, "q-2")
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 
@@ -277,7 +277,7 @@ def test_tables_that_are_unavailable_for_less_than_a_minute_change_no_end(
     deliver(MAIL, "q-1", services)
 
     if services.outbox.messages:
-        come_back(services, "q-2")
+        redeliver(services, "q-2")
     assert end(services) == (DeliveryStatus.ACCEPTED, 1)
 
 
@@ -292,7 +292,7 @@ def test_a_claim_without_a_response_is_not_uncertain_for_another_process(
 
     # Nothing but the message tells the next process.
     continue_in_another_process(services)
-    come_back(services, "q-2")
+    redeliver(services, "q-2")
 
     assert end(services) == (DeliveryStatus.ACCEPTED, 1)
 
@@ -313,11 +313,11 @@ def test_a_claim_of_a_retry_without_a_response_makes_no_send_uncertain(
         raise UNAVAILABLE
 
     services.deliveries.save = lose_response  # type: ignore[method-assign]
-    come_back(services, "q-2")
+    redeliver(services, "q-2")
     services.deliveries.save = save  # type: ignore[method-assign]
     assert not services.transport.sent
     continue_in_another_process(services)
-    come_back(services, "q-3")
+    redeliver(services, "q-3")
 
     assert end(services) == (DeliveryStatus.ACCEPTED, 1)
 
@@ -362,7 +362,7 @@ def test_one_process_corrects_another_after_a_table_and_queue_outage(
     failing.end()
     deliver(a_message(messageId="m-3"), "q-3", services)
     deliver(a_message(messageId="m-4"), "q-4", services)
-    come_back(services, "q-5")
+    redeliver(services, "q-5")
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert len(services.transport.sent) == 4
@@ -454,9 +454,9 @@ def test_an_accepted_mail_is_recorded_from_the_queue_after_an_outage(services: F
     outage = Failing(services.deliveries, "save")
     deliver(MAIL, "q-1", services)
     assert row(services).status is DeliveryStatus.SENDING
-    come_back(services, "q-2")
+    redeliver(services, "q-2")
     outage.end()
-    come_back(services, "q-3")
+    redeliver(services, "q-3")
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert row(services).history[-1].request_id == "graph-request-1"
@@ -532,7 +532,7 @@ def test_stored_content_that_cannot_be_removed_does_not_change_acceptance(
     services.transport.fail = [TransientError("graph_unavailable")]
     deliver(MAIL, "q-1", services)
     Failing(services.requests, "remove", error=TransientError("storage_unavailable", service="blobs"))
-    come_back(services, "q-2")
+    redeliver(services, "q-2")
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert not services.outbox.messages
@@ -544,7 +544,7 @@ def test_a_refusal_that_cannot_be_recorded_restarts_the_mail(services: FakeServi
     deliver(MAIL, "q-1", services)
     outage.end()
     continue_in_another_process(services)
-    come_back(services, "q-2")
+    redeliver(services, "q-2")
 
     assert end(services) == (DeliveryStatus.ACCEPTED, 1)
 
@@ -556,10 +556,10 @@ def test_an_unknown_outcome_that_cannot_be_recorded_stays_unknown(
     outage = Failing(services.deliveries, "save")
     deliver(MAIL, "q-1", services)
     outage.end()
-    come_back(services, "q-2")
+    redeliver(services, "q-2")
     assert row(services).status is DeliveryStatus.SENDING
     services.system.pass_time(CLAIM_DURATION)
-    come_back(services, "q-3")
+    redeliver(services, "q-3")
 
     assert row(services).status is DeliveryStatus.UNKNOWN
     assert len(services.transport.sent) == 1
@@ -587,7 +587,7 @@ def test_the_longest_mail_is_requeued_with_all_known_facts(services: FakeService
     assert len(services.outbox.messages[0][0]) <= 64 * 1024
     assert services.requests.kept == {}
     continue_in_another_process(services)
-    come_back(services, "q-2")
+    redeliver(services, "q-2")
 
     assert row(services).status is DeliveryStatus.ACCEPTED
 
@@ -601,7 +601,7 @@ def test_the_longest_mail_under_a_used_id_replaces_no_stored_request(services: F
     deliver(other, "q-2", services)
     outage.end()
     assert services.requests.load(CONTOSO, "m-1") == MAIL
-    come_back(services, "q-3")
+    redeliver(services, "q-3")
 
     assert services.requests.load(CONTOSO, "m-1") == MAIL
     assert row(services).conflict_at is not None
@@ -871,10 +871,10 @@ def test_an_acceptance_waits_for_a_version_that_can_read_the_row(services: FakeS
     outage.end()
     known = row(services)
     services.deliveries.rows[CONTOSO, "m-1"] = replace(known, status=DeliveryStatus.OTHER_VERSION)
-    come_back(services, "q-2")
+    redeliver(services, "q-2")
     assert services.outbox.messages[0][0].startswith(b'{"accepted":')
     services.deliveries.rows[CONTOSO, "m-1"] = known
-    come_back(services, "q-3")
+    redeliver(services, "q-3")
 
     assert row(services).status is DeliveryStatus.ACCEPTED
 
@@ -885,7 +885,7 @@ def test_a_version_that_cannot_read_a_row_does_not_repeat_the_write(services: Fa
     outage.end()
     services.deliveries.rows[CONTOSO, "m-1"] = replace(row(services), status=DeliveryStatus.OTHER_VERSION)
     services.system.slept.clear()
-    come_back(services, "q-2")
+    redeliver(services, "q-2")
 
     assert services.system.slept == []
     assert services.outbox.messages[0][0].startswith(b'{"accepted":')

@@ -50,7 +50,7 @@ def row(services: FakeServices) -> Delivery:
     return services.deliveries.rows[CONTOSO, "m-1"]
 
 
-def look(services: FakeServices, queue_id: str = "q-n") -> None:
+def redeliver(services: FakeServices, queue_id: str = "q-n") -> None:
     """Deliver the only message of the queue when it is due."""
     (message,) = services.outbox.messages
     services.outbox.messages.clear()
@@ -78,9 +78,9 @@ def test_a_mail_waits_without_a_token_and_without_a_call_of_graph(services: Fake
 def test_it_is_sent_after_the_pause_as_its_first_attempt(services: FakeServices) -> None:
     pause(services)
     deliver(MAIL, "q-1", services)
-    look(services)
+    redeliver(services)
     resume(services)
-    look(services)
+    redeliver(services)
 
     assert (row(services).status, row(services).attempt) == (DeliveryStatus.ACCEPTED, 1)
     assert len(services.transport.sent) == 1
@@ -94,7 +94,7 @@ def test_the_history_and_the_log_contain_a_pause_once(
     with caplog.at_level(logging.INFO):
         deliver(MAIL, "q-1", services)
         for _ in range(100):
-            look(services)
+            redeliver(services)
 
     assert [step.code for step in row(services).history] == ["sending_paused"]
     assert caplog.text.count("mail_paused {") == 1
@@ -108,11 +108,11 @@ def test_the_log_contains_a_pause_even_if_the_history_is_full(
     services.transport.fail = [TransientError("graph_unavailable")] * (MAX_HISTORY + 1)
     deliver(MAIL, "q-1", services)
     for _ in range(MAX_HISTORY):
-        look(services)
+        redeliver(services)
     pause(services)
 
     with caplog.at_level(logging.INFO):
-        look(services)
+        redeliver(services)
 
     assert len(row(services).history) == MAX_HISTORY
     assert caplog.text.count("mail_paused {") == 1
@@ -138,23 +138,23 @@ def test_days_of_pause_do_not_count_against_the_24_hours(services: FakeServices)
     deliver(MAIL, "q-1", services)
     begun = services.system.now()
     while services.system.now() - begun < 20 * HOUR:
-        look(services)
+        redeliver(services)
     pause(services)
-    look(services)
+    redeliver(services)
     started = services.system.now()
     while services.system.now() - started < timedelta(days=3):
-        look(services)
+        redeliver(services)
     resume(services)
-    look(services)
+    redeliver(services)
     assert row(services).status is DeliveryStatus.DEFERRED
 
     # Twenty hours were used before the pause, so four are left after it.
     resumed = services.system.now()
     while services.system.now() - resumed < 2.5 * HOUR:
-        look(services)
+        redeliver(services)
         assert row(services).status is DeliveryStatus.DEFERRED
     while services.outbox.messages:
-        look(services)
+        redeliver(services)
     assert row(services).status is DeliveryStatus.EXPIRED
     assert services.system.now() - resumed < 5 * HOUR
 
@@ -163,11 +163,11 @@ def test_refusals_before_a_pause_still_count_after_it(services: FakeServices) ->
     refused = RejectedError("recipients_refused", graph_code="ErrorInvalidRecipients", confirm_after=3)
     services.transport.fail = [refused] * 3
     deliver(MAIL, "q-1", services)
-    look(services)
+    redeliver(services)
     pause(services)
-    look(services)
+    redeliver(services)
     resume(services)
-    look(services)
+    redeliver(services)
 
     assert row(services).status is DeliveryStatus.REJECTED
 
@@ -177,7 +177,7 @@ def test_a_mail_whose_own_time_passes_during_the_pause_ends_as_expired(services:
     pause(services)
     deliver(mail, "q-1", services)
     while services.outbox.messages:
-        look(services)
+        redeliver(services)
 
     assert row(services).status is DeliveryStatus.EXPIRED
     assert row(services).problem.code == "expired"  # type: ignore[union-attr]
@@ -191,7 +191,7 @@ def test_a_mail_with_little_time_left_is_sent_if_the_pause_ends_before(services:
     services.system.pass_time(5 * HOUR)
     deliver(a_message(messageId="m-1", expiresAt="2026-11-23T17:02:00Z"), "q-1", services)
     resume(services)
-    look(services)
+    redeliver(services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
 
@@ -203,12 +203,12 @@ def test_an_uncertain_mail_is_neither_searched_nor_expired_during_a_pause() -> N
     before = calls(services)
     pause(services)
     for _ in range(5):
-        look(services)
+        redeliver(services)
     assert (row(services).status, calls(services)) == (DeliveryStatus.VERIFYING, before)
     assert row(services).problem.code == "sending_paused"  # type: ignore[union-attr]
 
     resume(services)
-    look(services)
+    redeliver(services)
 
     assert row(services).status is DeliveryStatus.ACCEPTED
     assert len(services.transport.sent) == 1
@@ -320,7 +320,7 @@ def test_poisoned_mail_is_recorded_during_a_pause_and_sent_afterwards(
 
     resume(services)
     release_all(services)
-    look(services)
+    redeliver(services)
     assert row(services).status is DeliveryStatus.ACCEPTED
 
 

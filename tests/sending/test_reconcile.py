@@ -57,7 +57,7 @@ def row(services: FakeServices) -> Delivery:
 
 
 def redeliver(services: FakeServices) -> None:
-    """Let the wait pass and have the mail tried again."""
+    """Let the delay pass and deliver the mail again."""
     message, delay = services.outbox.messages.pop()
     services.system.pass_time(delay)
     deliver(message, "q-again", services)
@@ -471,4 +471,4 @@ def test_a_mail_that_stays_in_drafts_for_long_is_never_sent_again(services: Fake
 
 
 class Killed(BaseException):
-    """The worker is gone."""
+    """The worker process was killed."""

@@ -72,7 +72,7 @@ class MailSystem:
         deliver(mail, "q-1", self.services)
 
     def redeliver(self) -> timedelta:
-        """Let the wait pass and have the mail tried again."""
+        """Let the delay pass and deliver the mail again."""
         message, delay = self.services.outbox.messages.pop()
         self.pass_time(delay)
         deliver(message, "q-again", self.services)

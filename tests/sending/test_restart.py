@@ -54,7 +54,7 @@ def run_queue(services: FakeServices, until: timedelta) -> None:
 
 
 def rejected(services: FakeServices) -> None:
-    """Bring the mail to its end for want of its file."""
+    """Deliver the mail until it is rejected because its file is missing."""
     deliver(WITH_FILE, "q-1", services)
     run_queue(services, timedelta(minutes=11))
     assert row(services).status is REJECTED

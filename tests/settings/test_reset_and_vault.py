@@ -111,7 +111,7 @@ def purge_date(secrets: VaultSecrets) -> datetime | None:
 
 
 def check_page(ports: FakeServices, secrets: VaultSecrets) -> None:
-    """Hold the page against the vault."""
+    """Compare the page with the vault."""
     page = shown(ports)
     said = page["tokensRecoverableUntil"]
     until = purge_date(secrets)

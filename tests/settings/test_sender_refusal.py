@@ -48,7 +48,9 @@ def refused(**changes: object) -> TenantSettings:
     return replace(settings, **changes)  # type: ignore[arg-type]
 
 
-def noted(settings: TenantSettings, at: datetime, message_id: str, **changes: object) -> TenantSettings:
+def record_refusal(
+    settings: TenantSettings, at: datetime, message_id: str, **changes: object
+) -> TenantSettings:
     problem = denied(at, str(changes.pop("code", "send_as_denied")))
     graph_code = changes.pop("graph_code", None)
     if graph_code:
@@ -60,37 +62,37 @@ def noted(settings: TenantSettings, at: datetime, message_id: str, **changes: ob
 
 @pytest.mark.parametrize("second", ["m-1", "m-2"])
 def test_two_refusals_five_minutes_apart_are_confirmed(second: str) -> None:
-    first = noted(some_settings(), NOON, "m-1")
+    first = record_refusal(some_settings(), NOON, "m-1")
     assert (first.status, first.problem) == (Status.ENABLED, None)
-    assert noted(first, NOON + 5 * MINUTE - timedelta(seconds=1), second) == first
+    assert record_refusal(first, NOON + 5 * MINUTE - timedelta(seconds=1), second) == first
 
-    after = noted(first, NOON + 5 * MINUTE, second)
+    after = record_refusal(first, NOON + 5 * MINUTE, second)
     assert (after.status, after.problem) == (Status.SENDER_REFUSED, denied(NOON + 5 * MINUTE))
     assert after.refusal == SenderRefusal(NOON, second, probed_at=NOON + 5 * MINUTE)
 
 
 @pytest.mark.parametrize("later", [HOUR, timedelta(days=4), -MINUTE])
 def test_an_old_or_future_first_refusal_restarts_the_count(later: timedelta) -> None:
-    first = noted(some_settings(), NOON, "m-1")
-    after = noted(first, NOON + later, "m-2")
+    first = record_refusal(some_settings(), NOON, "m-1")
+    after = record_refusal(first, NOON + later, "m-2")
 
     assert after.status is Status.ENABLED
     assert after.refusal == SenderRefusal(NOON + later, "m-2")
 
 
 def test_one_waiting_mail_is_not_enough_to_confirm_a_refusal() -> None:
-    first = noted(some_settings(), NOON, "m-1", waited=True)
+    first = record_refusal(some_settings(), NOON, "m-1", waited=True)
 
-    assert noted(first, NOON + 6 * MINUTE, "m-1", waited=True) == first
-    assert noted(first, NOON + 6 * MINUTE, "m-2", waited=True).status is Status.SENDER_REFUSED
+    assert record_refusal(first, NOON + 6 * MINUTE, "m-1", waited=True) == first
+    assert record_refusal(first, NOON + 6 * MINUTE, "m-2", waited=True).status is Status.SENDER_REFUSED
 
 
 @pytest.mark.parametrize(("by_the_app", "hours"), [(False, 1), (True, 3)])
 def test_a_right_may_still_spread_for_hours_after_the_consent(hours: int, *, by_the_app: bool) -> None:
     account = {"account": None, "secret_name": None} if by_the_app else {}
     settings = some_settings(consent=a_consent(consented_at=NOON - hours * HOUR + MINUTE, **account))
-    assert noted(settings, NOON, "m-1") == settings
-    first = noted(settings, NOON + MINUTE, "m-1")
+    assert record_refusal(settings, NOON, "m-1") == settings
+    first = record_refusal(settings, NOON + MINUTE, "m-1")
     assert first.refusal is not None
 
 
@@ -98,26 +100,26 @@ def test_a_right_may_still_spread_for_hours_after_the_consent(hours: int, *, by_
 def test_a_problem_that_already_stops_every_mail_is_kept(status: Status) -> None:
     settings = some_settings(status=status, problem=denied(NOON, "consent_lost"))
 
-    assert noted(settings, NOON, "m-1") == settings
+    assert record_refusal(settings, NOON, "m-1") == settings
 
 
 def test_results_for_an_older_consent_change_nothing() -> None:
-    assert noted(some_settings(), NOON, "m-1", older=True) == some_settings()
+    assert record_refusal(some_settings(), NOON, "m-1", older=True) == some_settings()
     assert end_refusal(refused(), 2) == refused()
 
 
 def test_a_mailbox_not_found_by_its_id_is_searched_by_its_address_first() -> None:
     settings = some_settings(consent=a_consent(mailbox_id="old-id"))
-    first = noted(settings, NOON, "m-1", graph_code="ErrorInvalidUser")
-    after = noted(first, NOON + 5 * MINUTE, "m-1", graph_code="ErrorInvalidUser")
+    first = record_refusal(settings, NOON, "m-1", graph_code="ErrorInvalidUser")
+    after = record_refusal(first, NOON + 5 * MINUTE, "m-1", graph_code="ErrorInvalidUser")
 
     assert after.consent is not None
     assert (after.status, after.consent.mailbox_id, after.refusal) == (Status.ENABLED, None, None)
 
 
 def test_a_refused_sender_shows_the_latest_reason_and_since_when_it_lasts() -> None:
-    assert noted(refused(), NOON + HOUR, "m-2") == refused()
-    full = noted(refused(), NOON + HOUR, "m-2", code="mailbox_full")
+    assert record_refusal(refused(), NOON + HOUR, "m-2") == refused()
+    full = record_refusal(refused(), NOON + HOUR, "m-2", code="mailbox_full")
 
     assert (full.status, full.problem) == (Status.SENDER_REFUSED, denied(NOON + HOUR, "mailbox_full"))
 
@@ -129,7 +131,7 @@ def test_only_the_probe_is_tried_and_only_once() -> None:
     assert error is not None
     assert (error.code, error.params) == ("send_as_denied", FACTS)
 
-    after = noted(probing, NOON + HOUR, "m-2")
+    after = record_refusal(probing, NOON + HOUR, "m-2")
     assert refusal_of(after, "m-2") is not None
     assert after.refusal == SenderRefusal(NOON, "m-1", probed_at=NOON + HOUR, probe_count=1)
 

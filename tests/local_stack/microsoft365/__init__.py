@@ -60,7 +60,7 @@ RBAC for Applications | changes count after 30 minutes to 2 hours| `rights_lag`
 access policies       | changes can take longer than an hour     | `rights_lag`
 consent in tokens     | after seconds to an hour                 | `consent_lag`, `app_lag`
 declined consent      | with or without a description            | `decline_description`
-granted permissions   | may be fewer than asked for              | `withheld_scopes`
+granted permissions   | may be fewer than requested              | `withheld_scopes`
 /adminconsent's tenant| is not signed                            | `forged_tenant`
 ID token              | claims vary                              | `id_token`
 `email` in tokens     | optional claim; always for guests        | set on each app registration
@@ -117,11 +117,11 @@ class Microsoft365:
         directory: people, mailboxes, rights, app registrations.
         consents: what was agreed to.
         behaviour: switches for what varies.
-        faults: what goes wrong next.
-        requests: what was asked, without tokens.
-        clock: the time that Microsoft 365 believes in.
+        faults: the faults of the next requests.
+        requests: the request log, without tokens.
+        clock: the time of Microsoft 365.
         proof: checks client credentials; `proof.trust` adds issuers of federated tokens.
-        tokens: signs; `tokens.issued` holds every secret handed out, for tests that search for leaks.
+        tokens: signs; `tokens.issued` holds every secret issued, for tests that search for leaks.
     """
 
     def __init__(self, directory: Directory | None = None, key: SigningKey | None = None) -> None:

@@ -19,7 +19,7 @@ from .vocabulary import challenge_headers
 
 @dataclass(frozen=True)
 class Access:
-    """A token that Graph believes.
+    """A token that Graph accepts.
 
     Attributes:
         caller: the signed-in user; None for application permission.
@@ -143,7 +143,9 @@ class AccessRules:
         if not fitting & self._effective_permissions(access):
             raise _denied()
         lag = self._behaviour.rights_lag
-        if not own and not self._directory.may("full_access", mailbox.address, access.caller.address, lag):
+        if not own and not self._directory.has_right(
+            "full_access", mailbox.address, access.caller.address, lag
+        ):
             raise _denied()
 
     def require_from(self, access: Access, from_address: str) -> None:

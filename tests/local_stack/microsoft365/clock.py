@@ -12,7 +12,7 @@ class Clock:
         self._lock = threading.Lock()
 
     def now(self) -> datetime:
-        """Return the time that Microsoft 365 believes in."""
+        """Return the time of Microsoft 365."""
         with self._lock:
             return datetime.now(UTC) + self._offset
 

@@ -72,7 +72,7 @@ class Control:
         response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
         response.headers["X-Content-Type-Options"] = "nosniff"
         await response.prepare(request)
-        for piece in file.content.pieces():
+        for piece in file.content.chunks():
             await response.write(piece)
         return response
 

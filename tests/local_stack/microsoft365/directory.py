@@ -307,7 +307,7 @@ class Directory:
         with self._lock:
             self._rights.pop((right, on.lower(), to.lower()), None)
 
-    def may(self, right: Right, on: str, who: str, lag: float = 0.0) -> bool:
+    def has_right(self, right: Right, on: str, who: str, lag: float = 0.0) -> bool:
         """Tell whether somebody has had a right on an address for `lag` seconds."""
         key = (right, on.lower(), who.lower())
         with self._lock:

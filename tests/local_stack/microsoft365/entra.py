@@ -71,7 +71,7 @@ class Entra:
         self._add(app, "GET", "/{tenant}/v2.0/.well-known/openid-configuration", "discovery", self.discovery)
         self._add(app, "GET", "/{tenant}/discovery/v2.0/keys", "keys", self.keys)
         self._add(app, "GET", "/{tenant}/oauth2/v2.0/authorize", "authorize", self.authorize)
-        self._add(app, "POST", "/{tenant}/oauth2/v2.0/authorize", "pageDecision", self.go_on)
+        self._add(app, "POST", "/{tenant}/oauth2/v2.0/authorize", "pageDecision", self.submit_form)
         self._add(app, "GET", "/{tenant}/v2.0/adminconsent", "adminconsent", self.admin_consent)
         self._add(app, "POST", "/{tenant}/oauth2/v2.0/token", "token", self.token)
 
@@ -165,7 +165,7 @@ class Entra:
         response.set_cookie(_BROWSER, browser, secure=True, httponly=True, samesite="None", path="/")
         return response
 
-    async def go_on(self, request: web.Request) -> web.Response:
+    async def submit_form(self, request: web.Request) -> web.Response:
         """Handle a form of a page: account, Accept, Cancel or approval request."""
         form = await _form(request)
         visit = self._sign_in.find(form.get("visit", ""))
@@ -182,7 +182,7 @@ class Entra:
 
     def _after_approval_page(self, visit: Visit, decision: str) -> web.Response:
         if decision == "return" and self._sign_in.approval_can_return(visit):
-            return _redirect_to_app(self._sign_in.leave_without_granting(visit))
+            return _redirect_to_app(self._sign_in.return_without_consent(visit))
         return _page(requested_page()) if decision == "request" else self._next(visit)
 
     def _chosen(self, visit: Visit, account: str) -> web.Response:

@@ -120,7 +120,7 @@ class Fault:
     chance: float = 1.0
 
     def matches(self, operation: str, mailbox: str) -> bool:
-        """Tell whether the fault applies to a request."""
+        """Return whether the fault applies to a request."""
         named = self.operation == "*" or f"{operation}.".startswith(f"{self.operation}.")
         return named and self.mailbox.lower() in ("", mailbox.lower())
 
@@ -136,7 +136,7 @@ class Faults:
     """Faults in order; a request takes the first that matches and is due.
 
     Attributes:
-        hits: how many requests went wrong so far.
+        hits: the number of requests affected so far.
     """
 
     def __init__(self) -> None:
@@ -168,7 +168,7 @@ class Faults:
         return fault
 
     def clear(self) -> None:
-        """Let everything work again."""
+        """Remove every fault."""
         with self._lock:
             self._pending.clear()
 

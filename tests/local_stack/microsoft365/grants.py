@@ -16,7 +16,7 @@ REFRESH_LIFETIME = timedelta(days=90)
 
 @dataclass(frozen=True)
 class Code:
-    """A sign-in waiting to be redeemed."""
+    """An authorization code that was not redeemed yet."""
 
     client_id: str
     tenant: str

@@ -61,7 +61,7 @@ class Inbox:
         return web.Response(text=str(len(self._system.mails())))
 
     async def body(self, request: web.Request) -> web.Response:
-        """Show a mail's body, where nothing in it can run or reach out."""
+        """Show a mail's body without scripts and network access."""
         for mail in self._system.mails():
             if str(mail.number) == request.match_info["number"]:
                 policy = "sandbox; default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'"

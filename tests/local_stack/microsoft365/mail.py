@@ -46,7 +46,7 @@ class Content:
             self._hash.update(data)
             self.size += len(data)
 
-    def pieces(self) -> Iterator[bytes]:
+    def chunks(self) -> Iterator[bytes]:
         """Read everything, a megabyte at a time."""
         position = 0
         while True:
@@ -60,7 +60,7 @@ class Content:
 
     def read(self) -> bytes:
         """Read everything at once."""
-        return b"".join(self.pieces())
+        return b"".join(self.chunks())
 
     @property
     def sha256(self) -> str:
@@ -161,10 +161,10 @@ class Message:
         return len(text.encode()) + sum((size + 2) // 3 * 4 for size in sizes)
 
     def move(self, folder: str) -> None:
-        """Put it elsewhere, which changes its plain id."""
+        """Move it to another folder, which changes its plain id."""
         self.folder = folder
         self.plain_id = new_id()
 
-    def touch(self) -> None:
+    def mark_changed(self) -> None:
         """Record a change."""
         self.change_key = secrets.token_urlsafe(12)

@@ -91,7 +91,7 @@ class Mailboxes:
             changed = {item["id"] for item in extended}
             message.extended = [p for p in message.extended if p["id"] not in changed] + extended
             message.fields |= fields
-            message.touch()
+            message.mark_changed()
 
     def attach(self, message: Message, attachment: Attachment, mailbox: User) -> None:
         """Put a file on a draft.
@@ -105,10 +105,10 @@ class Mailboxes:
             if not message.draft:
                 raise GraphError(400, "ErrorInvalidOperation", "The message is not a draft.")
             message.attachments.append(attachment)
-            message.touch()
+            message.mark_changed()
 
     def check_size(self, message: Message, mailbox: User, more: int = 0) -> None:
-        """Hold a message against the mailbox's limit, base64 growth counted.
+        """Check a message against the mailbox's limit, base64 growth included.
 
         Raises:
             GraphError: `ErrorMessageSizeExceeded`.

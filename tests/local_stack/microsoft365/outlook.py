@@ -76,7 +76,7 @@ class Outlook:
         try:
             data = await read_body(request, self._behaviour.chunk_limit)
         finally:
-            attachment = self._uploads.take_chunk(session, data)
+            attachment = self._uploads.store_chunk(session, data)
         if attachment is None:
             return web.json_response(self._uploads.progress(session))
         owner, message = session.mailbox.object_id, session.message.plain_id

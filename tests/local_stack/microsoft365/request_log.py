@@ -26,7 +26,7 @@ class LoggedRequest:
         path: the route, its variable parts left as names.
         header_names: lower-case names of all headers that came.
         headers: the few values that are no secret.
-        status: of the response; 0 while under way or when the connection was cut.
+        status: of the response; 0 while in progress or when the connection was cut.
     """
 
     host: str
@@ -70,7 +70,7 @@ class RequestLog:
             return self._in_flight[key]
 
     def leave(self, app: str, mailbox: str) -> None:
-        """Count a request out."""
+        """Count a request as ended."""
         with self._lock:
             self._in_flight[app, mailbox.lower()] -= 1
 

@@ -54,7 +54,7 @@ class ScopeRequest:
 
     Attributes:
         sign_in: the OpenID Connect scopes.
-        permissions: the others, in the order asked for.
+        permissions: the others, in the order of the request.
         prefix: the resource as it was spelt in front of a permission, as in `https://.../Mail.Send`; empty
             for the short names. Entra responds in the spelling of the request.
     """

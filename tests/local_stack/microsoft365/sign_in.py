@@ -32,7 +32,7 @@ type Step = Literal["choose", "consent", "approval", "done"]
 
 
 class AuthorizationRequest:
-    """The rules behind the pages."""
+    """The rules of the sign-in pages, without HTTP."""
 
     def __init__(
         self, directory: Directory, consents: Consents, grants: Grants, clock: Clock, behaviour: Behaviour
@@ -186,7 +186,7 @@ class AuthorizationRequest:
             fields["error_description"] = refusal.message
         return self._reply(visit, fields)
 
-    def leave_without_granting(self, visit: Visit) -> Response:
+    def return_without_consent(self, visit: Visit) -> Response:
         """Respond from the approval page: as a decline, without a number."""
         fields = {"error": "access_denied", "error_subcode": "cancel"}
         if self._behaviour.decline_description:

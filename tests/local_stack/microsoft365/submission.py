@@ -91,9 +91,9 @@ def sender_of(
     known = directory.user_with_address(wanted, actor.tenant_id) or directory.group(wanted, actor.tenant_id)
     if known is not None:
         other = Address(known.address, known.display_name)
-        if directory.may("send_as", known.address, actor.address, lag):
+        if directory.has_right("send_as", known.address, actor.address, lag):
             return other, other
-        if directory.may("send_on_behalf", known.address, actor.address, lag):
+        if directory.has_right("send_on_behalf", known.address, actor.address, lag):
             return other, own
     text = (
         "The user account which was used to submit this request does not have the right to send mail "

@@ -45,7 +45,7 @@ class SigningKey:
 
 
 class Tokens:
-    """Mints and reads tokens; knows every secret that it has handed out.
+    """Issues and reads tokens, and records every secret that it issues.
 
     Attributes:
         issued: each signed token and secret string, so that tests can search logs and tables for them.

@@ -157,7 +157,7 @@ class Uploads:
             session.busy = True
             session.message.fed_by = session.session_id
 
-    def take_chunk(self, session: Session, data: bytes | None) -> Attachment | None:
+    def store_chunk(self, session: Session, data: bytes | None) -> Attachment | None:
         """Store a chunk; return the attachment once the file is complete.
 
         Raises:

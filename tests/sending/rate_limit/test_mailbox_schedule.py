@@ -112,7 +112,7 @@ def test_a_pause_that_could_not_be_stored_stays_in_memory(
 def unsaved_pause(
     slow: SlowSchedules, system: FakeSystem, mails: int
 ) -> tuple[MailboxSchedule, MailboxSchedule, Slot]:
-    """Have a pause not stored; return its process, another, and a last slot."""
+    """Fail to store a pause; return its process, another, and a last slot."""
     slow.reads_fail, slow.seconds = False, 0
     paused = a_mailbox_schedule(slow, system, pace=2)
     paused.read()

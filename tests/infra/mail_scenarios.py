@@ -52,11 +52,11 @@ def keep_busy(services: FakeServices, time: timedelta) -> None:
     end = services.system.now() + time
     services.transport.fail = [_BUSY] * 1000
     while services.system.now() < end:
-        come_back(services)
+        deliver_when_due(services)
     services.transport.fail = []
 
 
-def come_back(services: FakeServices) -> None:
+def deliver_when_due(services: FakeServices) -> None:
     """Deliver the queued messages when they are due."""
     message, delay = services.outbox.messages.pop()
     services.system.pass_time(delay)
@@ -75,7 +75,7 @@ def accepted(services: FakeServices) -> None:
 
 def accepted_after_hours(services: FakeServices) -> None:
     send_while_busy(services, 3 * HOUR)
-    come_back(services)
+    deliver_when_due(services)
 
 
 def deferred_for_two_hours(services: FakeServices) -> None:
@@ -115,7 +115,7 @@ def deferred_after_a_retry(services: FakeServices) -> None:
 def retried_just_now_after_long_deferrals(services: FakeServices) -> None:
     send_while_busy(services, 2 * HOUR)
     services.transport.fail = [_REFUSED]
-    come_back(services)
+    deliver_when_due(services)
     retry_delivery(a_request(route={"message_id": "m-1"}), ADMIN, services)
     keep_busy(services, 10 * MINUTE)
 
@@ -131,7 +131,7 @@ def deferred_and_then_paused(services: FakeServices) -> None:
     send_while_busy(services, 2 * HOUR)
     services.pause_store.save(SendingPause(services.system.now(), "deploying"))
     services.system.pass_time(MAX_SWITCH_AGE)
-    come_back(services)
+    deliver_when_due(services)
 
 
 def paused_for(services: FakeServices, time: timedelta) -> None:
@@ -190,7 +190,7 @@ def backlog_of(services: FakeServices, mails: int, pace: int) -> None:
         send(services, f"m-{number:03}")
 
 
-def work_through(services: FakeServices, time: timedelta) -> None:
+def deliver_for(services: FakeServices, time: timedelta) -> None:
     """Deliver queued messages when they are due, for the given time."""
     end = services.system.now() + time
     while services.outbox.messages:
@@ -206,7 +206,7 @@ def work_through(services: FakeServices, time: timedelta) -> None:
 
 def waiting_for_slots_of_many_hours(services: FakeServices) -> None:
     backlog_of(services, 300, pace=1)
-    work_through(services, 3 * HOUR)
+    deliver_for(services, 3 * HOUR)
 
 
 def waiting_for_a_slot_that_moved_back(services: FakeServices) -> None:
@@ -214,7 +214,7 @@ def waiting_for_a_slot_that_moved_back(services: FakeServices) -> None:
     backlog_of(services, 100, pace=1)
     for _ in range(3):
         services.transport.fail = [ThrottledError(retry_after=HOUR, address="a")]
-        work_through(services, HOUR + 2 * MINUTE)
+        deliver_for(services, HOUR + 2 * MINUTE)
 
 
 def not_sent_an_hour_after_its_slot(services: FakeServices) -> None:
@@ -232,13 +232,13 @@ def not_sent_half_an_hour_after_its_slot(services: FakeServices) -> None:
 def deferred_for_two_hours_and_waiting_for_a_slot(services: FakeServices) -> None:
     send_while_busy(services, 2 * HOUR)
     services.transport.fail = [ThrottledError(retry_after=HOUR / 2, address="a")]
-    come_back(services)
+    deliver_when_due(services)
 
 
 def busy_after_the_wait_for_a_slot(services: FakeServices) -> None:
-    """Reach the slot after two hours; Graph is out of order then."""
+    """Reach the slot after two hours; Graph is unavailable then."""
     backlog_of(services, 120, pace=1)
-    work_through(services, 118 * MINUTE)
+    deliver_for(services, 118 * MINUTE)
     keep_busy(services, 10 * MINUTE)
 
 
