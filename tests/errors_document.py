@@ -60,11 +60,23 @@ def document() -> str:
         for code, problem in catalogue().items()
     )
     entra = (
-        (f"AADSTS{number}", code.meaning, f"`{code.ours}`", _who(code.ours), _remedy(code.ours))
+        (
+            f"AADSTS{number}",
+            code.meaning,
+            f"`{code.problem_code}`",
+            _who(code.problem_code),
+            _remedy(code.problem_code),
+        )
         for number, code in ENTRA_CODES.items()
     )
     graph = (
-        (f"`{code}`", found.meaning, f"`{found.ours}`", _who(found.ours), _remedy(found.ours))
+        (
+            f"`{code}`",
+            found.meaning,
+            f"`{found.problem_code}`",
+            _who(found.problem_code),
+            _remedy(found.problem_code),
+        )
         for code, found in GRAPH_CODES.items()
     )
     storage = (
@@ -76,9 +88,9 @@ def document() -> str:
         (
             f"`{code}`",
             found.meaning,
-            f"`{found.ours}`",
-            _who(found.ours),
-            found.remedy or _remedy(found.ours),
+            f"`{found.problem_code}`",
+            _who(found.problem_code),
+            found.remedy or _remedy(found.problem_code),
         )
         for code, found in KEY_VAULT_CODES.items()
     )

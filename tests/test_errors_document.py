@@ -33,7 +33,7 @@ def test_each_code_of_microsoft_is_documented_with_cause_and_remedy() -> None:
     for number, code in ENTRA_CODES.items():
         row = rows()[f"AADSTS{number}"]
         assert code.meaning in row
-        assert catalogue()[code.ours].detail.partition("{")[0] in row
+        assert catalogue()[code.problem_code].detail.partition("{")[0] in row
     for name, found in GRAPH_CODES.items():
         assert found.meaning in rows()[f"`{name}`"]
-        assert catalogue()[found.ours].detail.partition("{")[0] in rows()[f"`{name}`"]
+        assert catalogue()[found.problem_code].detail.partition("{")[0] in rows()[f"`{name}`"]

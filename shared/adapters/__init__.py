@@ -1,1 +1,1 @@
-"""Translate between the app and external services, without decisions."""
+"""Call external services, and translate their responses and errors."""

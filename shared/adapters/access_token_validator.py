@@ -43,7 +43,7 @@ class EntraCallerTokens:
                 `token_version_unsupported` for a valid token of version 1: the API's app registration must be
                 changed to version 2.
             EntraUnavailableError: the signing keys can't be fetched now.
-            ConfigurationError: as `HttpClient.request`.
+            ConfigurationError: what `HttpClient.request` raises.
         """
         try:
             tenant_id, issuer = self._claimed_tenant(token)
@@ -65,12 +65,12 @@ class EntraCallerTokens:
         return claims
 
     def _claimed_tenant(self, token: str) -> tuple[str, str]:
-        """Return the tenant whose keys to check with, and its issuer.
+        """Return the tenant that the token names, and the issuer to require.
 
-        The signature then proves both.
+        The caller checks the signature with the keys of this tenant, which proves both.
 
-        A tenant that is not served is refused here, before any key is fetched, and with the same error as any
-        invalid token: without a valid signature a caller cannot learn which tenants are served.
+        A tenant that is not served is refused here, before any key is fetched. The error is the same as for
+        any invalid token, so that a caller without a valid token cannot learn which tenants are served.
         """
         try:
             claims = jwt.decode(token, options={"verify_signature": False})
@@ -79,11 +79,13 @@ class EntraCallerTokens:
         tenant_id = claims.get("tid")
         if not isinstance(tenant_id, str) or tenant_id not in self._config.allowed_tenant_ids:
             raise UnauthenticatedError("token_invalid")
-        found, version_2 = claims.get("iss"), f"{self._config.authority(tenant_id)}/v2.0"
-        return tenant_id, found if found in _version_1_issuers(tenant_id) else version_2
+        issuer = claims.get("iss")
+        if issuer in _version_1_issuers(tenant_id):
+            return tenant_id, issuer
+        return tenant_id, f"{self._config.authority(tenant_id)}/v2.0"
 
     def _audiences(self, *, version_1: bool) -> list[str]:
-        """Return the API's names: its client id; for version 1 its App ID URI."""
+        """Return the accepted audiences; version 1 may have the App ID URI."""
         audience = self._config.api_audience
         return [audience, f"api://{audience}"] if version_1 else [audience]
 
@@ -99,5 +101,5 @@ class EntraCallerTokens:
 
 
 def _version_1_issuers(tenant_id: str) -> tuple[str, ...]:
-    """Name the issuers of version 1; China has one of its own."""
+    """Return the issuers of tokens of version 1; China has its own."""
     return tuple(f"https://{host}/{tenant_id}/" for host in ("sts.windows.net", "sts.chinacloudapi.cn"))

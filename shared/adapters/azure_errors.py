@@ -1,7 +1,5 @@
 """Translate errors of the Azure Storage and credential SDKs.
 
-One table decides which of the app's errors each becomes.
-
 https://learn.microsoft.com/python/api/azure-core/azure.core.exceptions
 """
 
@@ -51,7 +49,7 @@ class AzureCode(NamedTuple):
     kind: Kind
 
 
-#: Codes that say more than their HTTP status: what they mean, and the kind of each.
+#: Codes that say more than the HTTP status.
 #: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
 STORAGE_CODES: dict[str, AzureCode] = {
     "AuthorizationFailure": AzureCode("The firewall of storage does not know the address.", Kind.NETWORK),
@@ -82,26 +80,28 @@ STORAGE_CODES: dict[str, AzureCode] = {
     "BlobImmutableDueToPolicy": AzureCode("A policy forbids to change the blob.", Kind.LOCKED),
     "LeaseIdMissing": AzureCode("Another application has leased the blob.", Kind.LOCKED),
 }
-#: The same refusal, when the network is the cause and not a role.
-_OF_NETWORK = {"storage_denied": "storage_network_denied"}
-_OF_OPERATOR = {Kind.MISSING: "storage_incomplete", Kind.LOCKED: "storage_locked"}
+#: The problem code that replaces another one if the network is the cause, not a missing role.
+_NETWORK_CODES = {"storage_denied": "storage_network_denied"}
+_CODES_BY_KIND = {Kind.MISSING: "storage_incomplete", Kind.LOCKED: "storage_locked"}
 _REFUSED = frozenset({401, 403})
 _BUSY = frozenset({408, 429, 500, 502, 503, 504})
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 
 
 @contextmanager
-def translated(unavailable: str, denied: str, missing: str | None = None, **params: Any) -> Iterator[None]:  # noqa: ANN401 - facts of a problem
+def azure_errors(unavailable: str, denied: str, missing: str | None = None, **params: Any) -> Iterator[None]:  # noqa: ANN401 - facts of a problem
     """Turn Azure's errors into the app's errors.
 
-    `away` is the code when the service is unavailable, `denied` when it refuses the app.
+    Any other error is a bug in the app, and propagates unchanged.
 
-    `missing` is the code when a resource that should have been deployed does not exist.
-
-    An error in neither table is a bug in the app and propagates unchanged.
+    Args:
+        unavailable: the problem code if the service is unavailable.
+        denied: the problem code if the service refuses the app.
+        missing: the problem code if a resource that should have been deployed does not exist.
+        params: parameters of the problem.
 
     Raises:
-        TransientError: with the code `away`.
+        TransientError: with the code `unavailable`.
         ConfigurationError: with the code `denied` or `missing`.
     """
     try:
@@ -111,12 +111,12 @@ def translated(unavailable: str, denied: str, missing: str | None = None, **para
         # connection.
         raise TransientError(unavailable, **params) from error
     except AzureError as error:
-        ours = _translate(error, unavailable, denied, params)
+        app_error = _translate(error, unavailable, denied, params)
         if missing and isinstance(error, HttpResponseError) and error.status_code == HTTPStatus.NOT_FOUND:
-            ours = ConfigurationError(missing, **params)
-        if ours is None:
+            app_error = ConfigurationError(missing, **params)
+        if app_error is None:
             raise
-        raise ours from error
+        raise app_error from error
 
 
 def _translate(
@@ -126,15 +126,14 @@ def _translate(
     if code is not None:
         return _by_kind(STORAGE_CODES[code].kind, unavailable, denied, params)
     if isinstance(error, ClientAuthenticationError):
-        # Azure was not called: the credential could not get a token, and does not say why.
-        could_not_ask = isinstance(error, CredentialUnavailableError)
-        return (
-            TransientError(unavailable, **params) if could_not_ask else ConfigurationError(denied, **params)
-        )
-    ours = _by_status(error, unavailable, denied, params)
+        # Storage was not called, because the credential got no token.
+        if isinstance(error, CredentialUnavailableError):
+            return TransientError(unavailable, **params)
+        return ConfigurationError(denied, **params)
+    app_error = _by_status(error, unavailable, denied, params)
     if isinstance(error, HttpResponseError):
-        _record_unknown(error, ours)
-    return ours
+        _record_unknown(error, app_error)
+    return app_error
 
 
 def _by_status(
@@ -142,11 +141,11 @@ def _by_status(
 ) -> ProblemError | None:
     if isinstance(error, HttpResponseError) and error.status_code in _REFUSED:
         return ConfigurationError(denied, **params)
-    return TransientError(unavailable, **params) if _passes(error) else None
+    return TransientError(unavailable, **params) if _is_temporary(error) else None
 
 
-def _record_unknown(error: HttpResponseError, ours: ProblemError | None) -> None:
-    """Log a code that is in no table, so that it can be added."""
+def _record_unknown(error: HttpResponseError, app_error: ProblemError | None) -> None:
+    """Log a code that the app does not know, so that it can be added."""
     code = _response_code(error)
     if code and _CODE.fullmatch(code):
         log_event(
@@ -155,24 +154,26 @@ def _record_unknown(error: HttpResponseError, ours: ProblemError | None) -> None
             service="storage",
             code=code,
             status=error.status_code,
-            problem=ours.code if ours else "internal_error",
+            problem=app_error.code if app_error else "internal_error",
         )
 
 
-def _passes(error: AzureError) -> bool:
+def _is_temporary(error: AzureError) -> bool:
     if not isinstance(error, HttpResponseError):
         return isinstance(error, ServiceRequestError | ServiceResponseError | IncompleteReadError)
-    # A response that broke off has no status, or the SDK could not parse the part that arrived.
-    broken = error.status_code is None or isinstance(error, DecodeError)
-    return broken or error.status_code in _BUSY
+    # A response that was cut off has no status, or the SDK could not parse it.
+    is_cut_off = error.status_code is None or isinstance(error, DecodeError)
+    return is_cut_off or error.status_code in _BUSY
 
 
 def _by_kind(kind: Kind, unavailable: str, denied: str, params: dict[str, Any]) -> ProblemError:
     if kind is Kind.BUSY:
         return TransientError(unavailable, **params)
-    if kind in _OF_OPERATOR:
-        return ConfigurationError(_OF_OPERATOR[kind], **params)
-    return ConfigurationError(_OF_NETWORK.get(denied, denied) if kind is Kind.NETWORK else denied, **params)
+    if kind in _CODES_BY_KIND:
+        return ConfigurationError(_CODES_BY_KIND[kind], **params)
+    if kind is Kind.NETWORK:
+        denied = _NETWORK_CODES.get(denied, denied)
+    return ConfigurationError(denied, **params)
 
 
 def is_missing(error: AzureError) -> bool:

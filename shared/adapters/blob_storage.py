@@ -1,4 +1,4 @@
-"""Azure Blob Storage: the schedulers' files and data of unfinished mails."""
+"""Store the schedulers' files and the data of unfinished mails in blobs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobServiceClient
 
-from shared.adapters.azure_errors import is_missing, translated
-from shared.adapters.bounded_transport import bounded
+from shared.adapters.azure_errors import azure_errors, is_missing
+from shared.adapters.bounded_transport import bounded_transport
 from shared.adapters.table_storage import STORAGE_OPTIONS
 from shared.errors import MissingFileError, RejectedError, TransientError
 from shared.mail.ports import StoredFile
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
     from shared.config import StorageConfig
 
-_ENDING = ".json"
-#: Why an existing file cannot be read.
+_EXTENSION = ".json"
+#: The problem codes for files that exist but cannot be read.
 #: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
 _UNREADABLE = {
     "BlobArchived": "attachment_archived",
     "BlobBeingRehydrated": "attachment_archived",
     "BlobUsesCustomerSpecifiedEncryption": "attachment_encrypted",
 }
-#: Refusals that do not concern the app's rights and that waiting does not change.
+#: Statuses of refusals that neither a right of the app nor a later attempt would change.
 _PERMANENT = frozenset(range(400, 500)) - {401, 403, 408, 429}
 
 
@@ -41,10 +41,13 @@ def blob_service(config: StorageConfig, credential: Callable[[], TokenCredential
     """Connect to the blobs of the storage account."""
     if config.connection_string:
         return BlobServiceClient.from_connection_string(
-            config.connection_string, transport=bounded(STORAGE_OPTIONS), **STORAGE_OPTIONS
+            config.connection_string, transport=bounded_transport(STORAGE_OPTIONS), **STORAGE_OPTIONS
         )
     return BlobServiceClient(
-        config.blob_uri, credential=credential(), transport=bounded(STORAGE_OPTIONS), **STORAGE_OPTIONS
+        config.blob_uri,
+        credential=credential(),
+        transport=bounded_transport(STORAGE_OPTIONS),
+        **STORAGE_OPTIONS,
     )
 
 
@@ -59,14 +62,14 @@ class BlobAttachmentFiles:
         with _file_errors(path):
             found = self._container.get_blob_client(path).get_blob_properties()
         if None in (found.size, found.etag):
-            # The connection broke off within the response headers.
+            # The connection was lost while the response headers were being received.
             raise TransientError("storage_unavailable", service="blobs")
         return StoredFile(path, found.size, found.etag)
 
     def read(self, file: StoredFile, first: int = 0, length: int | None = None) -> bytes:
         """Return part of a file, or all of a small one, as it is stored.
 
-        `download_blob` would decompress a blob whose owner set a `Content-Encoding`.
+        It is not decompressed, which `download_blob` does by default if the blob has a `Content-Encoding`.
         """
         if not file.size:
             return b""
@@ -87,11 +90,10 @@ class BlobAttachmentFiles:
 
 
 class BlobTextStore:
-    """A folder of the container `mail-requests`: one blob per mail.
+    """A folder of the container `mail-requests`, with one blob per mail.
 
-    Blobs are named folder / tenant id / message id and extension.
-
-    The extension keeps the message ids `.` and `..` from acting as paths.
+    The name of a blob is `<folder>/<tenant id>/<message id>.json`. The extension keeps a message id such as
+    `.` or `..` from changing the path.
     """
 
     def __init__(self, service: BlobServiceClient, folder: str) -> None:
@@ -128,21 +130,21 @@ class BlobTextStore:
             for blob in self._container.list_blobs(name_starts_with=f"{self._folder}/"):
                 if blob.last_modified < moment:
                     _, tenant_id, message_id = blob.name.split("/")
-                    yield tenant_id, message_id.removesuffix(_ENDING)
+                    yield tenant_id, message_id.removesuffix(_EXTENSION)
 
     def of_tenant(self, tenant_id: str) -> Iterator[str]:
         """Return the message ids of a tenant's mails."""
         prefix = f"{self._folder}/{tenant_id}/"
         with _errors():
             for name in self._container.list_blob_names(name_starts_with=prefix):
-                yield name.removeprefix(prefix).removesuffix(_ENDING)
+                yield name.removeprefix(prefix).removesuffix(_EXTENSION)
 
     def _name(self, tenant_id: str, message_id: str) -> str:
-        return f"{self._folder}/{tenant_id}/{message_id}{_ENDING}"
+        return f"{self._folder}/{tenant_id}/{message_id}{_EXTENSION}"
 
 
 def _errors() -> AbstractContextManager[None]:
-    return translated("storage_unavailable", "storage_denied", service="blobs")
+    return azure_errors("storage_unavailable", "storage_denied", service="blobs")
 
 
 @contextmanager

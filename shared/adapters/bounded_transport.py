@@ -1,8 +1,7 @@
 """Keep Azure's clients within the time limit of an invocation.
 
-No attempt begins or continues after the limit.
-
-A client repeats a call twice, so a service that does not respond would take three times as long.
+A client repeats a call twice, so a service that does not respond takes three times the timeout. With this
+transport, no attempt begins after the limit, and the timeout of an attempt ends at the limit.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _TIMEOUTS = ("connection_timeout", "read_timeout")
 
 
 class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core exports it without its type
-    """Sends requests with timeouts that end by the time limit, if any."""
+    """Sends requests with timeouts that end at the time limit, if any."""
 
     def __init__(self, *, connection_timeout: float, read_timeout: float) -> None:
         super().__init__(connection_timeout=connection_timeout, read_timeout=read_timeout)
@@ -32,10 +31,10 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core ex
         Raises:
             AttemptTooLongError: once the time is over.
         """
-        left = seconds_left()
-        if left is not None:
+        remaining = seconds_left()
+        if remaining is not None:
             for name in _TIMEOUTS:
-                options[name] = min(options.get(name, self._timeouts[name]), left)
+                options[name] = min(options.get(name, self._timeouts[name]), remaining)
         return super().send(request, **options)
 
     def sleep(self, duration: float) -> None:
@@ -44,10 +43,10 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core ex
         Raises:
             AttemptTooLongError: once the time is over.
         """
-        left = seconds_left()
-        super().sleep(duration if left is None else min(duration, left))
+        remaining = seconds_left()
+        super().sleep(duration if remaining is None else min(duration, remaining))
 
 
-def bounded(options: Mapping[str, Any]) -> BoundedTransport:
-    """Make a client's transport from the client's options."""
+def bounded_transport(options: Mapping[str, Any]) -> BoundedTransport:
+    """Make the transport of a client with the timeouts in its options."""
     return BoundedTransport(**{name: options[name] for name in _TIMEOUTS})

@@ -1,4 +1,4 @@
-"""Build the app's own identity for Azure and for Entra."""
+"""Build the credentials of the app for Azure and for Entra."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from shared.adapters.azure_errors import translated
+from shared.adapters.azure_errors import azure_errors
 from shared.adapters.managed_identity import AppServiceIdentity
 from shared.client_credential import ClientCertificate, ClientSecret
 from shared.config import has_identity_endpoint
@@ -41,14 +41,12 @@ def azure_credential(identity_client_id: str | None) -> TokenCredential:
 def object_id(credential: TokenCredential) -> str | None:
     """Return the object id in a token for storage, to record who acted.
 
-    None where it can't be read.
-
-    Storage validates the token; this function does not.
+    Returns None if the token can't be read. The token is not validated here, but by storage.
 
     Raises:
         ConfigurationError: `storage_denied`: nobody is signed in.
     """
-    with translated("storage_unavailable", "storage_denied", service="tables"):
+    with azure_errors("storage_unavailable", "storage_denied", service="tables"):
         token = credential.get_token("https://storage.azure.com/.default").token
     try:
         found = jwt.decode(token, options={"verify_signature": False}).get("oid")
@@ -58,9 +56,9 @@ def object_id(credential: TokenCredential) -> str | None:
 
 
 def msal_credential(credential: ClientCredential) -> str | dict[str, Any]:
-    """Return the app's credential as MSAL takes it.
+    """Return the app's credential in the form that MSAL expects.
 
-    The managed identity for the app's registration can be another one than that for storage and vault.
+    The managed identity of the app registration can be another one than that for storage and vault.
 
     Raises:
         ConfigurationError: `setting_invalid`, for a certificate file that can't be used.
@@ -92,14 +90,13 @@ def _managed_identity(client_id: str) -> TokenCredential:
 
 
 def _assertion(identity: TokenCredential, scope: str) -> str:
-    """Let the managed identity issue the app's client assertion.
+    """Get a client assertion for the app from the managed identity.
 
-    MSAL calls this only when it sends a request.
-
-    An identity that was just assigned is not known to every host at once.
+    MSAL calls this only when it sends a request. A refusal may be temporary, because not every host knows an
+    identity that was just assigned.
     """
     try:
-        with translated("identity_unavailable", "client_credential_refused", error="managed_identity"):
+        with azure_errors("identity_unavailable", "client_credential_refused", error="managed_identity"):
             return identity.get_token(scope).token
     except ConfigurationError as error:
         error.replicating = "credential"
@@ -109,20 +106,14 @@ def _assertion(identity: TokenCredential, scope: str) -> str:
 def _certificate(path: Path) -> dict[str, Any]:
     """Read a certificate and its private key from one file.
 
-    The file is PEM or PFX, without a password.
-
-    MSAL is given no thumbprint, so it uses the SHA-256 thumbprint of the certificate.
+    The file is PEM or PFX, without a password. MSAL computes the SHA-256 thumbprint of the certificate,
+    because it is given none.
     """
     try:
         content = path.read_bytes()
         key, certificates = _read_pem(content) if b"-----BEGIN" in content else _read_pfx(content)
-        # Entra accepts only client assertions that are signed with an RSA key.
-        own = next(
-            found
-            for found in certificates
-            if found.public_key() == key.public_key() and isinstance(key, RSAPrivateKey)
-        )
-    except (OSError, ValueError, TypeError, AttributeError, StopIteration, UnsupportedAlgorithm) as error:
+        own = _certificate_of(key, certificates)
+    except (OSError, ValueError, TypeError, AttributeError, UnsupportedAlgorithm) as error:
         raise ConfigurationError(
             "setting_invalid",
             setting="ENTRA_CLIENT_CERTIFICATE_PATH",
@@ -134,6 +125,19 @@ def _certificate(path: Path) -> dict[str, Any]:
         "private_key": key.private_bytes(*plain).decode(),
         "public_certificate": own.public_bytes(Encoding.PEM).decode(),
     }
+
+
+def _certificate_of(key: Any, certificates: list[x509.Certificate]) -> x509.Certificate:  # noqa: ANN401 - any key
+    """Return the certificate of a private key.
+
+    Raises:
+        ValueError: there is none, or Entra does not accept this type of key.
+    """
+    if isinstance(key, RSAPrivateKey):
+        for certificate in certificates:
+            if certificate.public_key() == key.public_key():
+                return certificate
+    raise ValueError("no certificate for an RSA key")
 
 
 def _read_pem(content: bytes) -> tuple[Any, list[x509.Certificate]]:

@@ -1,8 +1,8 @@
-"""Azure Table Storage: the lists of the delivery log.
+"""List mails of the delivery log in Azure Table Storage.
 
-Tables find rows efficiently only by key. So unfinished mails are listed from their index rows among the
-pending ones, and a list of another status reads a limited number of rows: a page may be short or empty, and
-still be followed by another.
+Table Storage finds rows efficiently only by key. So pending mails are listed by means of their index rows. To
+list mails of another status, the rows in time order are read, and each call reads a limited number of them.
+So a page may be short or empty, and still be followed by another.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: The most rows that one call of the service returns.
 _ROWS_IN_A_CALL = 1000
 _CALLS = 5
-#: With more pending mails than this, the rows in time order are read instead.
+#: If there are more pending mails than this, the rows in time order are read instead.
 _MAX_PENDING = 3000
 
 
@@ -40,7 +40,7 @@ def list_deliveries(table: TableClient, query: DeliveryQuery) -> DeliveryPage:
 
 
 def _bounds(query: DeliveryQuery) -> tuple[str, str]:
-    """Return the keys between which the rows in time order lie."""
+    """Return the keys between which the wanted rows in time order are."""
     newest = query.continuation or (time_key(query.until) + '"' if query.until else "!")
     return newest, time_key(query.since) + '"' if query.since else '"'
 
@@ -48,7 +48,7 @@ def _bounds(query: DeliveryQuery) -> tuple[str, str]:
 def _search(table: TableClient, query: DeliveryQuery, newest: str, oldest: str) -> DeliveryPage:
     """Read rows until the page is full, in at most a few calls."""
     found: list[Row] = []
-    # A few rows are enough where the status is common.
+    # The first call reads a few rows only, which are enough if many mails have the status.
     few = min(2 * query.limit, _ROWS_IN_A_CALL)
     for most in (few, *[_ROWS_IN_A_CALL] * (_CALLS - 1)):
         rows = _rows(table, query, newest, oldest, most)
@@ -60,8 +60,10 @@ def _search(table: TableClient, query: DeliveryQuery, newest: str, oldest: str) 
 
 
 def _has_status(row: Row, status: DeliveryStatus | None) -> bool:
-    known = row.get("Status") in set(DeliveryStatus)
-    return row.get("Status") == status or (status is DeliveryStatus.OTHER_VERSION and not known)
+    stored = row.get("Status")
+    if status is DeliveryStatus.OTHER_VERSION and stored not in set(DeliveryStatus):
+        return True
+    return stored == status
 
 
 def _rows(table: TableClient, query: DeliveryQuery, newest: str, oldest: str, most: int) -> list[Row]:
@@ -75,9 +77,9 @@ def _rows(table: TableClient, query: DeliveryQuery, newest: str, oldest: str, mo
 
 
 def _pending(table: TableClient, query: DeliveryQuery, newest: str, oldest: str) -> list[Row] | None:
-    """Return the pending mails in a status, as rows in time order.
+    """Return the pending mails in a status, with the keys in time order.
 
-    None where there are too many.
+    Returns None if there are too many.
     """
     with table_errors():
         rows = table.query_entities(
@@ -87,19 +89,19 @@ def _pending(table: TableClient, query: DeliveryQuery, newest: str, oldest: str)
         pending = list(islice(rows, _MAX_PENDING + 1))
     if len(pending) > _MAX_PENDING:
         return None
-    in_time = [{**row, "RowKey": _place_in_time(row)} for row in pending]
+    in_time = [{**row, "RowKey": _time_index_key(row)} for row in pending]
     between = (row for row in in_time if newest < row["RowKey"] < oldest)
     return sorted(between, key=lambda row: row["RowKey"])
 
 
-def _place_in_time(row: Row) -> str:
-    """Return the mail's key among the rows in time order."""
+def _time_index_key(row: Row) -> str:
+    """Return the key of the mail's index row in time order."""
     mail = read_delivery(row)
     return f"{time_key(mail.queued_at)}!{mail.message_id}"
 
 
 def _page(found: list[Row], limit: int, further: str | None) -> DeliveryPage:
-    """Make a page; `further` continues the list if it holds all found rows."""
+    """Make a page; `further` is its continuation if it has all found rows."""
     shown = found[:limit]
     more = str(shown[-1]["RowKey"]) if len(found) > limit else further
     return DeliveryPage(tuple(read_delivery(row) for row in shown), more)

@@ -30,8 +30,9 @@ _END_OF_TIME = 10**16
 
 
 def time_key(moment: datetime) -> str:
-    """Return a key that falls as time rises, in microseconds."""
-    # Before 1970 and after 2286 a key would have a sign or one more digit, and sort wrongly.
+    """Return a key by which rows are sorted newest first."""
+    # A key for a time before 1970 would have a sign, and one after 2286 another digit, and would be sorted
+    # wrongly.
     within = min(max(microseconds(moment), 1), _END_OF_TIME)
     return f"!{_END_OF_TIME - within:016d}"
 
@@ -71,9 +72,10 @@ def document_size(text: str) -> int:
 
 
 def read_delivery(row: Row) -> Delivery:
-    """Read a row; an unreadable one has the status `other_version`.
+    """Read the delivery in a row.
 
-    Then only its names and time are set.
+    If this version of the app cannot read it, the status is `other_version`, and only the ids and the time
+    are set.
     """
     found = read_document(Delivery, row.get("Document"))
     if found is not None:

@@ -1,9 +1,13 @@
-"""Azure Table Storage: the delivery log.
+"""Store the delivery log in Azure Table Storage.
 
-Each mail has up to three rows in its tenant's partition, written in one transaction, which is one call: the
-mail itself under its message id; its index row in time order under `!` and a key that falls as time rises, so
-that reading the partition from the start gives the newest first; and until the mail is final, its index row
-among the pending mails under `~` and a key that rises, oldest first. No message id contains either character.
+Each mail has up to three rows in the partition of its tenant, which are written in one transaction:
+
+* the mail itself, under its message id;
+* an index row that begins with `!`, with a key that decreases with time, so that the newest mail comes first;
+* until the mail is final and its outcome is reported, an index row that begins with `~`, with a key that
+  increases with time, so that the oldest mail comes first.
+
+No message id contains either character.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from shared.adapters.delivery_row import (
     time_key,
     write_delivery,
 )
-from shared.adapters.storage_clock import WRITTEN_AT, ResponseTime, on_own_clock, utc_now
+from shared.adapters.storage_clock import WRITTEN_AT, ResponseTime, convert_to_own_clock, utc_now
 from shared.adapters.table_storage import Row, etag_in, etag_of, find_row, find_written, table_errors
 from shared.deliveries.status import PENDING, DeliveryStatus
 from shared.errors import TransientError
@@ -46,7 +50,7 @@ _MAX_IN_A_TRANSACTION = 100
 
 
 class TableDeliveryLog:
-    """The delivery log: partition tenant id, a mail's row and index rows."""
+    """The delivery log; each tenant has a partition."""
 
     def __init__(self, service: TableServiceClient, now: Callable[[], datetime] = utc_now) -> None:
         self._table = service.get_table_client(DELIVERIES)
@@ -68,11 +72,11 @@ class TableDeliveryLog:
 
     def find(self, tenant_id: str, message_id: str) -> Delivery | None:
         """Return the row of one mail, or None."""
-        answered = ResponseTime()
-        row = find_row(self._table, tenant_id, message_id, raw_response_hook=answered.note)
+        response_time = ResponseTime()
+        row = find_row(self._table, tenant_id, message_id, raw_response_hook=response_time.note)
         if row is None:
             return None
-        found = on_own_clock(read_delivery(row), row, answered.moment, self._now())
+        found = convert_to_own_clock(read_delivery(row), row, response_time.moment, self._now())
         return replace(found, etag=etag_of(row), stored_status=found.status)
 
     def _stamped(self, delivery: Delivery) -> dict[str, Any]:
@@ -125,9 +129,9 @@ class TableDeliveryLog:
     def remove(self, delivery: Delivery) -> bool:
         """Remove a finished row if it is unchanged; say whether it was."""
         unchanged = {"etag": delivery.etag, "match_condition": MatchConditions.IfNotModified}
-        rows = [("delete", _row(delivery), unchanged), ("delete", _place(delivery))]
+        rows = [("delete", _row(delivery), unchanged), ("delete", _time_index_row(delivery))]
         if delivery.unreported_outcomes:
-            rows.append(("delete", _pending_place(delivery)))
+            rows.append(("delete", _pending_index_row(delivery)))
         return self._submit(rows) is not None
 
     def count_all(self, tenant_id: str) -> int:
@@ -165,33 +169,33 @@ class TableDeliveryLog:
             yield from islice(rows, limit)
 
     def _write(self, delivery: Delivery, main: tuple[Any, ...]) -> Delivery | None:
-        operations = [main, ("upsert", _place(delivery))]
+        operations = [main, ("upsert", _time_index_row(delivery))]
         if delivery.status in PENDING or delivery.unreported_outcomes:
-            operations.append(("upsert", _pending_place(delivery)))
+            operations.append(("upsert", _pending_index_row(delivery)))
         elif delivery.stored_status in PENDING or (delivery.outcome_count and delivery.stored_status):
-            operations.append(("delete", _pending_place(delivery)))
+            operations.append(("delete", _pending_index_row(delivery)))
         try:
             results = self._submit(operations)
         except TransientError:
-            written = self._written(delivery)
+            written = self._find_own_write(delivery)
             if written is None:
                 raise
             return written
         if results is None:
-            return self._written(delivery)
+            return self._find_own_write(delivery)
         return replace(delivery, etag=etag_in(results[0]), stored_status=delivery.status)
 
-    def _written(self, delivery: Delivery) -> Delivery | None:
-        """Return the stored row if it equals what was to be written.
+    def _find_own_write(self, delivery: Delivery) -> Delivery | None:
+        """Return the stored row if it equals the row that was to be written.
 
-        Then the write succeeded and its response was lost. Without this check, a worker would take its own
-        claim for that of a crashed worker.
+        If so, the write succeeded, and only its response was lost. Without this check, a worker would take
+        its own claim for that of a crashed worker.
         """
         etag = find_written(self._table, _row(delivery))
         return None if etag is None else replace(delivery, etag=etag, stored_status=delivery.status)
 
     def _submit(self, operations: Sequence[tuple[Any, ...]]) -> Sequence[Mapping[str, Any]] | None:
-        """Write all rows or none; None where a row is not as it was read."""
+        """Write all rows or none; return None if a row has changed since."""
         with table_errors():
             try:
                 return self._table.submit_transaction(operations)
@@ -201,7 +205,7 @@ class TableDeliveryLog:
                 last = len(operations) - 1
                 if last == 0 or error.index != last or operations[last][0] != "delete":
                     return None
-        # The row to remove does not exist any more, and there is no other conflict.
+        # The only conflict is that the row to delete does not exist any more, so the other rows are written.
         return self._submit(operations[:last])
 
 
@@ -218,17 +222,17 @@ def _row(delivery: Delivery) -> dict[str, Any]:
 def _any_of(statuses: Iterable[DeliveryStatus]) -> tuple[str, dict[str, Any]]:
     """Write a filter that matches any of these statuses, and its parameters."""
     values: dict[str, Any] = {f"s{place}": status.value for place, status in enumerate(statuses)}
-    # The SDK replaces parameters word by word, so the brackets need spaces around them.
+    # The SDK recognises a parameter only between spaces, so there are spaces next to the brackets.
     return f"( {' or '.join(f'Status eq @{name}' for name in values)} )", values
 
 
-def _place(delivery: Delivery) -> dict[str, Any]:
-    """Return the index row in time order, without what a list omits."""
+def _time_index_row(delivery: Delivery) -> dict[str, Any]:
+    """Return the index row in time order, without what lists do not show."""
     short = replace(delivery, history=(), fields=(), unreported_outcomes=())
     return {**_row(short), "RowKey": f"{time_key(delivery.queued_at)}!{delivery.message_id}"}
 
 
-def _pending_place(delivery: Delivery) -> dict[str, Any]:
-    """Return the index row among the pending mails."""
-    waited_since = microseconds(delivery.queued_at)
-    return {**_place(delivery), "RowKey": f"~{waited_since:016d}!{delivery.message_id}"}
+def _pending_index_row(delivery: Delivery) -> dict[str, Any]:
+    """Return the index row of a pending mail."""
+    queued_at = microseconds(delivery.queued_at)
+    return {**_time_index_row(delivery), "RowKey": f"~{queued_at:016d}!{delivery.message_id}"}

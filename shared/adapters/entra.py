@@ -35,8 +35,8 @@ class EntraAuthority:
         self._config = config
         self._credential = credential
         self._system = system
-        # Caches the tenants' endpoints and, for as long as Entra asks, that requests are throttled.
-        self._http_memory: dict[str, Any] = {}
+        # MSAL caches the endpoints of tenants in it, and for how long Entra wants no requests.
+        self._http_cache: dict[str, Any] = {}
         self._session = EntraConnection()
 
     def begin(
@@ -50,9 +50,9 @@ class EntraAuthority:
     ) -> AuthorizationRequest:
         """Prepare a sign-in for a tenant.
 
-        The prompt `consent` shows the screen even where an admin consented for everybody, and "Need admin
-        approval" where users may not consent; so it is used only on request. Only with it is an account
-        hinted: Entra refuses a hint with `select_account` (pull request 3315 of MSAL.js).
+        The prompt `consent` shows the screen even if an admin has consented for everybody, and "Need admin
+        approval" if users may not consent. So it is used only on request. Only this prompt gets a hint for
+        the account, because Entra refuses a hint with `select_account` (pull request 3315 of MSAL.js).
         """
         with _network_errors():
             auth_flow = self._app(tenant_id, msal.SerializableTokenCache()).initiate_auth_code_flow(
@@ -63,7 +63,7 @@ class EntraAuthority:
                 login_hint=login_hint if force_consent else None,
                 response_mode="form_post",
             )
-        # Who reads the stored flow cannot act as the browser: its cookie is stored as a hash.
+        # The flow is stored without its state, so that a person who reads it cannot complete the consent.
         del auth_flow["state"]
         return AuthorizationRequest(auth_flow.pop("auth_uri"), auth_flow)
 
@@ -87,7 +87,7 @@ class EntraAuthority:
                 would last an hour.
             InvalidInputError: `consent_reply_invalid`.
         """
-        # A separate cache: MSAL fills it before it checks the nonce.
+        # This cache is used only here, because MSAL fills it before it checks the nonce.
         cache = msal.SerializableTokenCache()
         flow = {**auth_flow, "state": callback.get("state")}
         try:
@@ -139,7 +139,7 @@ class EntraAuthority:
         return AccessToken(
             access_token=response["access_token"],
             expires_at=requested_at + timedelta(seconds=int(response["expires_in"])),
-            # A response may omit its scope where it is the requested one (RFC 6749 5.1).
+            # A response may omit the scope if it is the requested one (RFC 6749 section 5.1).
             scopes=granted_scopes(response.get("scope", "")) or None,
             tokens=tokens_to_store(cache.serialize()),
             username=str(identity.get("preferred_username") or ""),
@@ -192,7 +192,7 @@ class EntraAuthority:
                 client_credential=self._credential,
                 token_cache=cache,
                 http_client=self._session,
-                http_cache=self._http_memory,
+                http_cache=self._http_cache,
                 instance_discovery=False,
             )
         except ValueError as error:
@@ -201,7 +201,7 @@ class EntraAuthority:
 
 
 def _account(cached: list[dict[str, Any]], account: Account) -> dict[str, Any] | None:
-    """Choose the configured account from a cache; None for an empty cache."""
+    """Return the account in a cache that consented; None if it is empty."""
     found = {str(each.get("local_account_id", "")): each for each in cached}
     if found and account.object_id not in found:
         raise _of_other_account(account, ", ".join(sorted(found)))
@@ -226,10 +226,10 @@ def _read(tokens: str, username: str) -> msal.SerializableTokenCache:
 
 
 def _roles(access_token: str) -> frozenset[str] | None:
-    """Read the roles that Entra granted the app, for display, else None.
+    """Return the roles in a token, for display; None if it is unreadable.
 
-    Graph's tokens are opaque to clients and may have any format; only Graph's responses prove what they
-    permit. https://learn.microsoft.com/entra/identity-platform/access-tokens
+    Graph's tokens may have any format, and only Graph's responses prove what a token permits.
+    https://learn.microsoft.com/entra/identity-platform/access-tokens
 
     Permissions that Exchange grants (RBAC for Applications) are in no token.
     """

@@ -1,4 +1,4 @@
-"""Give MSAL a session that separates network failures from refusals."""
+"""Define MSAL's HTTP session, which tells outages from refusals."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from shared.adapters.retry_after import requested_wait
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: The wait that Entra asks for where it names one (MSAL .NET #2855), and the default where it does not.
+#: The wait that Entra usually asks for (MSAL .NET #2855), used if it asks for a wait without a time.
 THROTTLED_WAIT = timedelta(seconds=60)
 #: The member of an error document that passes the wait in seconds through MSAL.
 WAIT_SECONDS = "retry_after_seconds"
 _RETRY_AFTER = "Retry-After"
 _CODES = "error_codes"
-#: Refusals that count even without one of Entra's numbers: RFC 6749 section 5.2 and
-#: https://learn.microsoft.com/entra/identity-platform/reference-error-codes. A gateway's JSON can have an
-#: `error` too, such as "Forbidden" or "Not Found".
+#: The values of `error` by which a refusal without one of Entra's numbers is recognised: RFC 6749 section 5.2
+#: and https://learn.microsoft.com/entra/identity-platform/reference-error-codes. The JSON of a gateway can
+#: have an `error` too, such as "Forbidden" or "Not Found".
 _OAUTH_ERRORS = frozenset(
     {
         "consent_required",
@@ -51,11 +51,11 @@ _MAX_LIFE_SECONDS = 366 * 24 * 3600
 
 
 class EntraConnection(HttpSession):
-    """A session whose responses MSAL cannot misinterpret.
+    """A session that returns only responses that MSAL interprets correctly.
 
-    MSAL would take a busy service for a refusal or for a missing tenant. Text that is not JSON, such as a
-    proxy's page or half a response, would become a ValueError like that for a wrong state, and MSAL would log
-    all of it, including any tokens.
+    Without it, MSAL would take a busy service for a refusal or a missing tenant. For a response that is not
+    JSON, such as the page of a proxy or an incomplete response, it would raise the same ValueError as for a
+    wrong state, and log the whole response, including any tokens.
     """
 
     def __init__(self) -> None:
@@ -82,10 +82,9 @@ class EntraConnection(HttpSession):
 
 
 def _check_endpoints(response: requests.Response) -> None:
-    """Refuse anything but endpoints or Entra's "no such tenant".
+    """Refuse a response that has neither endpoints nor a refusal by Entra.
 
-    MSAL takes any other refusal for a missing tenant, fails on a document without endpoints, and caches that
-    document for a day.
+    MSAL takes every refusal for a missing tenant, and caches a document without endpoints for a day.
     """
     document = _document(response)
     if response.status_code == HTTPStatus.OK:
@@ -93,16 +92,16 @@ def _check_endpoints(response: requests.Response) -> None:
     else:
         usable = _is_entras_refusal(document)
     if not usable:
-        raise ContentDecodingError("The response is not one of Entra's.")
+        raise ContentDecodingError("The response does not come from Entra.")
 
 
 def _token_response(response: requests.Response, *, is_busy: bool) -> requests.Response:
-    """Return the token response so that MSAL remembers only a wait.
+    """Return the token response in a form in which MSAL caches only a wait.
 
-    MSAL caches a response with `Retry-After` for that time, for equal requests. A refusal without it is
-    cached for a minute, which would hide that an admin has corrected its cause; a zero prevents that. The
-    body of a 429 is not JSON for client credentials, and MSAL's error for a 5xx has no headers: both are
-    replaced by an error document that contains the wait.
+    MSAL caches a response with `Retry-After` for that time, and a refusal without it for a minute. In this
+    minute it would hide that an admin has corrected the cause, so such a refusal gets a `Retry-After` of
+    zero. The body of a 429 is not JSON for client credentials, and MSAL's error for a 5xx has no headers.
+    Both are replaced by an error document that contains the wait.
     """
     retry_after = wait_of(response)
     if is_busy:
@@ -118,7 +117,7 @@ def _token_response(response: requests.Response, *, is_busy: bool) -> requests.R
         return _rebuilt(HTTPStatus.TOO_MANY_REQUESTS, members, wait)
     document = _document(response)
     if "access_token" not in document and not _is_entras_refusal(document):
-        raise ContentDecodingError("The response is not one of Entra's.")
+        raise ContentDecodingError("The response does not come from Entra.")
     if retry_after and response.status_code >= HTTPStatus.BAD_REQUEST:
         return _rebuilt(response.status_code, document, retry_after)
     if "access_token" in document:
@@ -128,20 +127,25 @@ def _token_response(response: requests.Response, *, is_busy: bool) -> requests.R
 
 
 def _is_entras_refusal(document: Mapping[str, Any]) -> bool:
-    """Return whether Entra wrote a refusal, not a gateway with its own JSON."""
-    error, codes = document.get("error"), document.get(_CODES)
-    return isinstance(error, str) and (isinstance(codes, list) or (codes is None and error in _OAUTH_ERRORS))
+    """Return whether a document is a refusal by Entra, not by a gateway."""
+    error = document.get("error")
+    codes = document.get(_CODES)
+    if not isinstance(error, str):
+        return False
+    if codes is None:
+        return error in _OAUTH_ERRORS
+    return isinstance(codes, list)
 
 
 def wait_of(response: requests.Response) -> timedelta | None:
-    """Return how long the server wants no requests; None if not said."""
+    """Return the wait that the server asks for; None if it asks for none."""
     return requested_wait(response.headers)
 
 
 def _usable(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a success that MSAL can parse.
+    """Return the members of a successful response that MSAL can parse.
 
-    MSAL fails on an ID token that is not one, so it is left out.
+    An ID token that cannot be decoded is left out, because MSAL would fail on it.
 
     Raises:
         ContentDecodingError: the token's lifetime is missing, or a member is not a text.
@@ -152,7 +156,8 @@ def _usable(document: Mapping[str, Any]) -> dict[str, Any]:
         raise ContentDecodingError("Entra's response does not say how long the token lives.") from None
     if not all(isinstance(document.get(name, ""), str) for name in _TEXTS) or not document["access_token"]:
         raise ContentDecodingError("Entra's response has a member of another type.")
-    # The time to refresh an access token; access tokens are not stored in MSAL's cache.
+    # MSAL would use `refresh_in` to refresh cached access tokens, which the app does not keep in MSAL's
+    # cache.
     unused = {"refresh_in"}
     try:
         jwt.decode(str(document.get("id_token")), options={"verify_signature": False})
@@ -174,9 +179,10 @@ def _rebuilt(status: int, document: Mapping[str, Any], wait: timedelta | None) -
 
 
 def _document(response: requests.Response) -> dict[str, Any]:
-    """Parse a response; one that is no JSON object is refused.
+    """Return the JSON object in a response.
 
-    The error does not contain its text.
+    Raises:
+        ContentDecodingError: there is none. The error does not contain the text of the response.
     """
     found = _read(response)
     if found is None:

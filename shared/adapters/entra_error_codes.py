@@ -1,7 +1,7 @@
-"""Map Entra's error numbers to their meaning and the app's codes.
+"""Map Entra's error numbers to their meaning and the app's problem codes.
 
-From https://learn.microsoft.com/entra/identity-platform/reference-error-codes. The problem catalogue says who
-must act on each of the app's codes.
+The numbers are from https://learn.microsoft.com/entra/identity-platform/reference-error-codes.
+`problems.toml` says who must act on each problem code.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ class EntraCode(NamedTuple):
     """One AADSTS number.
 
     Attributes:
-        general: it is unspecific, and counts only where neither another number nor `invalid_grant` says more.
+        meaning: what the number means.
+        problem_code: the app's problem code.
+        general: the number is unspecific, and counts only if neither another number nor `invalid_grant` says
+            more.
     """
 
     meaning: str
-    ours: str
+    problem_code: str
     general: bool = False
 
 
@@ -150,6 +153,7 @@ ENTRA_CODES: dict[int, EntraCode] = {
     7000222: EntraCode("The client secret is expired.", _CREDENTIAL),
     7000229: EntraCode("The organisation has no service principal of the app.", _REMOVED),
     9001023: EntraCode("The grant type is not supported for this authority.", _REGISTRATION),
-    # As `invalid_grant` it means that the token or the code is malformed: MicrosoftDocs/azure-docs#63819.
+    # Together with `invalid_grant` it means that the token or the code is malformed:
+    # MicrosoftDocs/azure-docs#63819.
     9002313: EntraCode("The request, or the grant in it, is malformed.", _REGISTRATION, general=True),
 }

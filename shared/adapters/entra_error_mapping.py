@@ -1,8 +1,8 @@
 """Translate Entra's error responses into the app's errors.
 
-The most specific number decides, by the table in `entra_error_codes`; the OAuth `error` decides only where no
-number is known. Microsoft's text is never read. A refusal of a user's grant often contains numbers about the
-app's credential too.
+The most specific AADSTS number in the response decides, by the table in `entra_error_codes`. If no number is
+known, the OAuth `error` decides. Microsoft's text is never read. The refusal of a user's grant often has
+numbers about the app's credential too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _CODE_USED = 54005
-#: Right after a registration or a consent these can be temporary (microsoft-graph-docs#4765, #10907).
+#: Numbers that may be temporary after a registration or a consent (microsoft-graph-docs#4765, #10907).
 _REPLICATING: dict[int, Literal["app", "consent"]] = {
     65001: "consent",
     500011: "consent",
@@ -30,15 +30,15 @@ _REPLICATING: dict[int, Literal["app", "consent"]] = {
     700016: "app",
     7000229: "app",
 }
-#: Too many requests: each further one prolongs the wait.
+#: Numbers for too many requests. Each further request prolongs the wait.
 #: https://learn.microsoft.com/entra/msal/dotnet/advanced/client-and-server-throttling
 _THROTTLED = frozenset({50196, 90055})
-#: The OAuth error, or the suberror of `invalid_grant`, that 65001 comes with.
+#: The OAuth error, or the suberror of `invalid_grant`, with which Entra returns 65001.
 _NO_CONSENT = "consent_required"
 _TRANSIENT_ERRORS = frozenset({"temporarily_unavailable", "server_error"})
 _USER_ERRORS = frozenset({"invalid_grant", "interaction_required", "consent_required", "login_required"})
 _LOST = "consent_lost"
-_OF_USER = (
+_CODES_OF_USER = (
     "service_disabled",
     "admin_approval_needed",
     "account_unusable",
@@ -49,13 +49,13 @@ _OF_USER = (
 #: A new secret, certificate or federated credential takes seconds to minutes to reach every server of Entra
 #: (azure-workload-identity#273, microsoft-graph-docs#17966).
 _CREDENTIAL = "client_credential_refused"
-_OF_APP = (_CREDENTIAL, "app_registration_wrong")
+_CODES_OF_APP = (_CREDENTIAL, "app_registration_wrong")
 
 
 def entra_error(response: Mapping[str, Any], account: str) -> ProblemError:
-    """Return the error for a response of the token endpoint.
+    """Return the error for a refusal by the token endpoint.
 
-    An unknown one is for the operator.
+    If the refusal is not known, the operator must act.
     """
     return _error(response, _LOST, account=account)
 
@@ -65,9 +65,9 @@ def _error(response: Mapping[str, Any], lost: str, **lost_params: str) -> Proble
     found = _classify(response, codes, lost, lost_params)
     if found.replicating:
         return found
-    found.replicating = next(
-        (_REPLICATING[code] for code in sorted(codes & _REPLICATING.keys(), reverse=True)), ""
-    )
+    replicating = codes & _REPLICATING.keys()
+    if replicating:
+        found.replicating = _REPLICATING[max(replicating)]
     if not codes and _NO_CONSENT in (response.get("error"), response.get("suberror")):
         found.replicating = "consent"
     return found
@@ -78,86 +78,91 @@ def _classify(
 ) -> ProblemError:
     error = str(response.get("error", ""))
     trace = _trace(response)
-    of_user = error in _USER_ERRORS
-    if error in _TRANSIENT_ERRORS or _passes(codes, of_user=of_user):
+    is_user_grant = error in _USER_ERRORS
+    if error in _TRANSIENT_ERRORS or _is_temporary(codes, is_user_grant=is_user_grant):
         return EntraUnavailableError(request_id=trace, retry_after=_wait(response, codes))
-    ours, deciding = _most_specific(codes, of_user=of_user)
-    if not ours:
-        ours = _by_word(error)
-        if error not in _KNOWN_WORDS or codes - ENTRA_CODES.keys():
-            _record_unknown(error, codes, ours)
+    problem_code, deciding = _most_specific(codes, is_user_grant=is_user_grant)
+    if not problem_code:
+        problem_code = _by_oauth_error(error)
+        if error not in _SPECIFIC_OAUTH_ERRORS or codes - ENTRA_CODES.keys():
+            _record_unknown(error, codes, problem_code)
     shown = f"AADSTS{min(deciding or codes)}" if codes else error or "no error code"
-    if ours in _OF_APP:
-        refused = ConfigurationError(ours, request_id=trace, error=shown)
-        refused.replicating = "credential" if ours == _CREDENTIAL else ""
+    if problem_code in _CODES_OF_APP:
+        refused = ConfigurationError(problem_code, request_id=trace, error=shown)
+        refused.replicating = "credential" if problem_code == _CREDENTIAL else ""
         return refused
-    if ours == _LOST:
+    if problem_code == _LOST:
         return ConsentRequiredError(lost, request_id=trace, error=shown, **lost_params)
-    return ConsentRequiredError(ours, request_id=trace, error=shown)
+    return ConsentRequiredError(problem_code, request_id=trace, error=shown)
 
 
 def redeem_error(response: Mapping[str, Any]) -> ProblemError:
-    """Return the error for a refused code; no consent exists yet to lose."""
+    """Return the error for a refusal of an authorization code."""
     if _CODE_USED in (response.get("error_codes") or ()):
         return ConsentRequiredError("consent_code_used", request_id=_trace(response))
     return _error(response, "consent_failed")
 
 
-#: OAuth errors that are specific enough where no number comes with them.
-_KNOWN_WORDS = _USER_ERRORS | {"invalid_client", "unauthorized_client"}
+#: OAuth errors that are specific enough without a number.
+_SPECIFIC_OAUTH_ERRORS = _USER_ERRORS | {"invalid_client", "unauthorized_client"}
 
 
-def _most_specific(codes: set[int], *, of_user: bool) -> tuple[str, set[int]]:
-    """Return the app's code for the numbers, and those that decided.
+def _most_specific(codes: set[int], *, is_user_grant: bool) -> tuple[str, set[int]]:
+    """Return the problem code for the numbers, and the numbers that decided.
 
-    The code is empty where no number is known.
-
-    What an organisation's admin must do comes before what the operator must: if a user's grant was refused,
-    the app's credential had been accepted.
+    The code is empty if no number is known. If a user's grant was refused, problems that an admin of the
+    organisation must solve come before problems that the operator must solve, because Entra had accepted the
+    app's credential.
     """
     known = {code: ENTRA_CODES[code] for code in codes & ENTRA_CODES.keys()}
     specific = {code: found for code, found in known.items() if not found.general}
-    if not specific and not of_user:
+    if not specific and not is_user_grant:
         specific = known
-    order = (*_OF_USER, *_OF_APP) if of_user else (*_OF_USER[:-1], *_OF_APP, *_OF_USER[-1:])
-    for ours in order:
-        deciding = {code for code, found in specific.items() if found.ours == ours}
+    order = (
+        (*_CODES_OF_USER, *_CODES_OF_APP)
+        if is_user_grant
+        else (*_CODES_OF_USER[:-1], *_CODES_OF_APP, *_CODES_OF_USER[-1:])
+    )
+    for problem_code in order:
+        deciding = {code for code, found in specific.items() if found.problem_code == problem_code}
         if deciding:
-            return ours, deciding
+            return problem_code, deciding
     return "", set()
 
 
-def _by_word(error: str) -> str:
+def _by_oauth_error(error: str) -> str:
     if error in _USER_ERRORS:
         return _LOST
     return _CREDENTIAL if error == "invalid_client" else "app_registration_wrong"
 
 
-def _record_unknown(error: str, codes: set[int], ours: str) -> None:
-    """Log codes that are in no table, so that they can be added."""
+def _record_unknown(error: str, codes: set[int], problem_code: str) -> None:
+    """Log codes that the app does not know, so that they can be added."""
     numbers = ", ".join(f"AADSTS{code}" for code in sorted(codes))
     log_event(
         Event.UNKNOWN_ERROR_CODE,
         level=logging.WARNING,
         service="entra",
         code=numbers or error or "none",
-        problem=ours,
+        problem=problem_code,
     )
 
 
-def _passes(codes: set[int], *, of_user: bool) -> bool:
-    """Return whether the refusal is temporary.
+def _is_temporary(codes: set[int], *, is_user_grant: bool) -> bool:
+    """Return whether the numbers say that the refusal is temporary.
 
-    For a user's grant, all numbers must be temporary.
+    For the refusal of a user's grant, all numbers must say so.
     """
-    transient = {code for code in codes & ENTRA_CODES.keys() if ENTRA_CODES[code].ours == "entra_unavailable"}
-    return bool(transient) and (transient == codes or not of_user)
+    transient = {
+        code for code in codes & ENTRA_CODES.keys() if ENTRA_CODES[code].problem_code == "entra_unavailable"
+    }
+    return bool(transient) and (transient == codes or not is_user_grant)
 
 
 def _wait(response: Mapping[str, Any], codes: set[int]) -> timedelta | None:
-    """Return for how long no token may be requested.
+    """Return for how long no token may be requested; None if unlimited.
 
-    Entra refuses a request loop without naming a time.
+    If there were too many requests, Entra names no time.
     """
     seconds = response.get(WAIT_SECONDS)
     if isinstance(seconds, int):

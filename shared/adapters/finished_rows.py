@@ -1,7 +1,7 @@
 """Remove old mails from Azure Table Storage, 100 rows per call.
 
-A mail's index row is written in the same transaction as its own row, so while the index row is as it was
-listed, so is the mail: no row has to be read before it is removed.
+The index row of a mail is written in the same transaction as its own row. So if the index row has not changed
+since it was listed, neither has the mail, and its row need not be read before it is removed.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from shared.deliveries.delivery import Delivery
 
-#: As many as one call of the service returns.
+#: How many rows one call of the service returns at most.
 _PAGE = 1000
-#: A transaction takes a hundred rows, and a mail has two.
+#: A transaction has at most a hundred rows, and a mail has two.
 _MAILS_IN_A_TRANSACTION = 50
 #: The partition of the row that stores how far the removal has come; it sorts after every tenant.
 _NO_TENANT = "~"
@@ -38,9 +38,9 @@ _FINAL = frozenset(status.value for status in FINAL)
 
 
 def next_tenant(table: TableClient, tenant_id: str) -> str | None:
-    """Return the next partition.
+    """Return the next tenant that has mails; None after the last one.
 
-    The service finds its first row without reading the rows before it.
+    The service finds the first row of the next partition without reading the rows before it.
     """
     with table_errors():
         rows = table.query_entities(
@@ -74,9 +74,8 @@ def finished_before(
 ) -> DeliveryPage:
     """Return some mails that became final before a moment.
 
-    Each comes with the ETag of its index row.
-
-    No mail becomes final before it is queued, so only index rows from before the moment are read.
+    Each mail has the ETag of its index row. No mail becomes final before it is queued, so only index rows of
+    mails that were queued before the moment are read.
     """
     with table_errors():
         rows = table.query_entities(
@@ -103,32 +102,26 @@ def remove_finished(table: TableClient, deliveries: Sequence[Delivery]) -> int:
 
 
 def _remove(table: TableClient, deliveries: Iterable[Delivery]) -> int:
-    """Remove some mails in one call, except changed and missing ones."""
-    left = [(mail, operation) for mail in deliveries for operation in _operations(mail)]
-    while left:
+    """Remove mails in one transaction, without changed and missing rows.
+
+    The service reports one conflict at a time. The rows concerned are left out, and the rest is tried again.
+    """
+    remaining = [(mail, operation) for mail in deliveries for operation in _operations(mail)]
+    while remaining:
         with table_errors():
             try:
-                table.submit_transaction([operation for _, operation in left])
+                table.submit_transaction([operation for _, operation in remaining])
                 break
             except TableTransactionError as error:
                 if is_missing(error) or error.status_code not in CONFLICTS:
                     raise
-                mail, _ = left[error.index]
+                mail, _ = remaining[error.index]
                 gone = error.status_code == 404  # noqa: PLR2004 - HTTP
-                left = [
-                    each
-                    for place, each in enumerate(left)
-                    if _stays(place, each, error.index, mail, gone=gone)
-                ]
-    return len({mail.message_id for mail, _ in left})
-
-
-def _stays(place: int, each: tuple[Delivery, Any], index: int, mail: Delivery, *, gone: bool) -> bool:
-    """Return whether to try an operation again.
-
-    Not where its row does not exist any more or its mail has changed.
-    """
-    return place != index if gone else each[0] is not mail
+                if gone:
+                    del remaining[error.index]
+                else:
+                    remaining = [each for each in remaining if each[0] is not mail]
+    return len({mail.message_id for mail, _ in remaining})
 
 
 def _operations(mail: Delivery) -> list[tuple[Any, ...]]:

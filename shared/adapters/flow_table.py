@@ -1,4 +1,4 @@
-"""Azure Table Storage: consents that are not completed yet."""
+"""Store consents in progress in Azure Table Storage."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from azure.data.tables import TableServiceClient
 
-#: A conflict that the repeated write can have with its own first attempt.
+#: Statuses of a write that is repeated by the SDK and finds the row of its own first attempt.
 _WRITTEN_BEFORE = frozenset({409, 412})
 #: The column that marks a used secret.
-_TAKEN = "TakenBy"
+_USED_BY = "TakenBy"
 
 
 class TableFlowStore:
@@ -39,12 +39,13 @@ class TableFlowStore:
         try:
             self._create(rows)
         except TransientError:
-            # Its response may be lost, or its repetition has found its own first write.
+            # The rows may have been written, and only the response was lost, or the SDK has repeated the
+            # write.
             if find_written(self._table, rows[0]) is None:
                 raise
 
     def flow(self, flow_id: str) -> ConsentFlow | None:
-        """Return a flow, or None where there is none."""
+        """Return a flow, or None if there is none."""
         row = find_row(self._table, flow_id, "flow")
         return None if row is None else read_document(ConsentFlow, row.get("Document"))
 
@@ -71,7 +72,7 @@ class TableFlowStore:
     def remove(self, flow_id: str) -> None:
         """Delete a flow with its secrets.
 
-        The flow goes last, so that the next run finds what is left after a crash.
+        The row of the flow is deleted last, so that the next run finds it if the process crashes in between.
         """
         with table_errors():
             self._table.delete_entity(flow_id, "secret")
@@ -83,9 +84,9 @@ class TableFlowStore:
             self._table.upsert_entity(self._flow_row(flow), mode=UpdateMode.MERGE)
 
     def secret(self, flow_id: str) -> FlowSecret | None:
-        """Return the secrets of a flow, or None where they were used."""
+        """Return the secrets of a flow, or None if they were used."""
         row = find_row(self._table, flow_id, "secret")
-        return None if row is None or row.get(_TAKEN) else _read_secret(row)
+        return None if row is None or row.get(_USED_BY) else _read_secret(row)
 
     def unconfirmed(self, before: datetime) -> tuple[FlowSecret, ...]:
         """Return secrets whose `expires_at` is before a moment.
@@ -99,7 +100,7 @@ class TableFlowStore:
             return tuple(secret for row in found if (secret := _read_secret(row)) is not None)
 
     def replace_secret(self, secret: FlowSecret) -> bool:
-        """Write the secrets if they are unchanged; say whether they were.
+        """Write the secrets if they are unchanged; return whether they were.
 
         New ones are also written over used ones, whose row remains where it could not be deleted.
         """
@@ -107,25 +108,25 @@ class TableFlowStore:
         if write_row(self._table, row, secret.etag) is not None:
             return True
         used = None if secret.etag else find_row(self._table, secret.flow_id, "secret")
-        if used is None or not used.get(_TAKEN):
+        if used is None or not used.get(_USED_BY):
             return False
-        return write_row(self._table, row | {_TAKEN: ""}, etag_of(used)) is not None
+        return write_row(self._table, row | {_USED_BY: ""}, etag_of(used)) is not None
 
     def consume_secret(self, secret: FlowSecret) -> bool:
-        """Remove the secrets if they are unchanged; say whether they were.
+        """Remove the secrets if they are unchanged; return whether they were.
 
-        A mark is written over them first: if the response to a deletion is lost, nothing else says which
-        request made it.
+        The secrets are overwritten with a mark first. If the response to a deletion were lost, it would not
+        be known which request has deleted them; the mark shows this.
         """
         mark = {
             "PartitionKey": secret.flow_id,
             "RowKey": "secret",
             "Document": "",
-            _TAKEN: str(uuid.uuid4()),
+            _USED_BY: str(uuid.uuid4()),
         }
         if write_row(self._table, mark, secret.etag) is None:
             return False
-        # The rest of the row is removed with its flow.
+        # If the marked row can't be deleted now, it is deleted together with its flow.
         with suppress(TransientError), table_errors():
             self._table.delete_entity(secret.flow_id, "secret")
         return True

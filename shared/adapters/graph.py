@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 _JSON = {"Content-Type": "application/json"}
 _MAX_PAGES = 100
-#: Status of an upload host for a session that it does not know any more, whatever the code, and for one whose
-#: draft has changed since (microsoftgraph/msgraph-sdk-dotnet#1287).
-_SESSION_OVER = frozenset({401, 404, 409, 410, 412})
+#: Statuses of an upload host for a session that it does not know any more, and for one whose draft has
+#: changed since (microsoftgraph/msgraph-sdk-dotnet#1287).
+_SESSION_ENDED = frozenset({401, 404, 409, 410, 412})
 #: Statuses of a server that does not know `permanentDelete`.
 _NO_SUCH_ACTION = frozenset(
     {
@@ -44,10 +44,10 @@ _NO_SUCH_ACTION = frozenset(
         HTTPStatus.NOT_IMPLEMENTED,
     }
 )
-#: Codes for a draft that does not exist in the mailbox any more.
+#: Graph's codes for a draft that does not exist in the mailbox any more.
 _GONE = frozenset({"ErrorItemNotFound", "itemNotFound"})
-#: Refusals of a chunk after which the same file may be uploaded in a new session.
-_NOT_OF_THE_FILE = frozenset(
+#: Problem codes of a refused chunk that do not concern the file, so that it may be uploaded in a new session.
+_NEEDS_NEW_SESSION = frozenset(
     {
         "access_denied",
         "mail_rejected",
@@ -57,8 +57,8 @@ _NOT_OF_THE_FILE = frozenset(
         "unexpected_answer",
     }
 )
-#: The path of a call that names one message; the look-up by key has a filter instead.
-_ITEM = "messages/"
+#: The path of a call that names one message has this part. The path of the search by key does not.
+_MESSAGES = "messages/"
 
 
 class GraphMailTransport:
@@ -106,9 +106,8 @@ class GraphMailTransport:
     def put_chunk(self, sender: Sender, url: str, chunk: bytes, first: int, total: int) -> int | None:
         """Upload the bytes from `first`; return where the next chunk begins.
 
-        None after the last chunk.
-
-        The URL itself authorises: the upload host refuses a chunk that also carries a Graph token.
+        Returns None after the last chunk. The request has no token, because the URL itself authorises it, and
+        the upload host refuses a chunk with a token of Graph.
         """
         headers = {
             "Content-Type": "application/octet-stream",
@@ -124,8 +123,8 @@ class GraphMailTransport:
         if response.status in {HTTPStatus.OK, HTTPStatus.ACCEPTED}:
             return next_range(response, first + len(chunk))
         error = graph_error(response, sender, is_send=False)
-        over = response.status in _SESSION_OVER or isinstance(error, ConfigurationError)
-        if over or error.code in _NOT_OF_THE_FILE:
+        over = response.status in _SESSION_ENDED or isinstance(error, ConfigurationError)
+        if over or error.code in _NEEDS_NEW_SESSION:
             raise UploadInterruptedError(request_id=error.request_id)
         raise error
 
@@ -152,8 +151,8 @@ class GraphMailTransport:
     def remove(self, token: str, sender: Sender, draft_id: str) -> None:
         """Delete a draft permanently; one that does not exist is no error.
 
-        DELETE would move it to Deleted Items. It is used only where Graph has no `permanentDelete`, as in the
-        national clouds: https://learn.microsoft.com/graph/api/message-permanentdelete
+        DELETE would move the draft to Deleted Items. It is used only if Graph has no `permanentDelete`, as in
+        the national clouds: https://learn.microsoft.com/graph/api/message-permanentdelete
         """
         draft = _draft(draft_id)
         response = self._request("POST", f"{draft}/permanentDelete", token, sender, b"", is_send=False)
@@ -172,7 +171,7 @@ class GraphMailTransport:
         return response_id(response)
 
     def _list(self, path: str, token: str, sender: Sender) -> list[object]:
-        """Return all items of a list; any page but the last may be short or empty.
+        """Return all items of a list, from all of its pages.
 
         https://learn.microsoft.com/graph/paging
         """
@@ -206,15 +205,15 @@ class GraphMailTransport:
     ) -> HttpResponse:
         """Make one call; `path` is relative to the mailbox or a URL from Graph.
 
-        `missing`: the code for a 404, where it is known what was not found.
+        `missing` is the problem code for a 404, for a call that can miss one thing only.
         """
         response = self._request(method, path, token, sender, body, is_send=is_send)
         if missing and response.status == HTTPStatus.NOT_FOUND:
-            # A new draft is not on every server at once; a draft that is really lost is created again.
+            # A new draft is not on every server at once; if it is lost, a later attempt creates another.
             raise TransientError(missing, request_id=response.headers.get("request-id"))
         if response.status != expected_status:
             raise graph_error(
-                response, sender, is_send=is_send, names_draft=_ITEM in path, carries_mail=method != "GET"
+                response, sender, is_send=is_send, names_draft=_MESSAGES in path, carries_mail=method != "GET"
             )
         return response
 

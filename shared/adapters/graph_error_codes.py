@@ -1,7 +1,8 @@
-"""Map Graph's and Outlook's error codes to the app's codes.
+"""Map Graph's and Outlook's error codes to the app's problem codes.
 
-From https://learn.microsoft.com/graph/errors, .../graph/resources/mail-api-overview and the response codes of
-Exchange Web Services, which Outlook's calls return. The problem catalogue says who must act on each.
+The codes are from https://learn.microsoft.com/graph/errors, .../graph/resources/mail-api-overview and the
+response codes of Exchange Web Services, which Outlook's calls return. `problems.toml` says who must act on
+each problem code.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import NamedTuple
 class Kind(Enum):
     """What a response means for the mail."""
 
+    #: The mail was not sent, and is tried again later.
     WAIT = auto()
+    #: It is not known whether the mail was sent.
     UNSURE = auto()
     #: Graph refuses the token; only Entra's response to a refresh proves that a consent is lost.
     TOKEN = auto()
@@ -26,27 +29,27 @@ class Kind(Enum):
 
 
 class GraphCode(NamedTuple):
-    """One code."""
+    """One code: what it means, its kind, and the app's problem code."""
 
     meaning: str
     kind: Kind
-    ours: str
+    problem_code: str
 
 
-def _wait(meaning: str, ours: str = "graph_unavailable") -> GraphCode:
-    return GraphCode(meaning, Kind.WAIT, ours)
+def _wait(meaning: str, problem_code: str = "graph_unavailable") -> GraphCode:
+    return GraphCode(meaning, Kind.WAIT, problem_code)
 
 
 def _unsure(meaning: str) -> GraphCode:
     return GraphCode(meaning, Kind.UNSURE, "outcome_unknown")
 
 
-def _no_right(meaning: str, ours: str) -> GraphCode:
-    return GraphCode(meaning, Kind.NO_RIGHT, ours)
+def _no_right(meaning: str, problem_code: str) -> GraphCode:
+    return GraphCode(meaning, Kind.NO_RIGHT, problem_code)
 
 
-def _refused(meaning: str, ours: str) -> GraphCode:
-    return GraphCode(meaning, Kind.REFUSED, ours)
+def _refused(meaning: str, problem_code: str) -> GraphCode:
+    return GraphCode(meaning, Kind.REFUSED, problem_code)
 
 
 _TOKEN = "token_refused"  # noqa: S105 - a code
@@ -54,8 +57,8 @@ _THROTTLED = "mailbox_throttled"
 _NO_MAILBOX = "mailbox_not_found"
 _INTERRUPTED = "upload_interrupted"
 
-#: Codes that say no more than the HTTP status, which then decides. Documented ones among them are of calls
-#: that the app does not make, or blame the request without saying what is wrong with the message.
+#: Codes that say no more than the HTTP status, which decides in place of them. Some are documented for calls
+#: that the app does not make. Others say that the request is wrong, but not what is wrong with the message.
 GENERAL_CODES = frozenset(
     {
         "BadRequest",

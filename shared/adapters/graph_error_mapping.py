@@ -1,9 +1,9 @@
 """Translate Microsoft Graph's error responses into the app's errors.
 
-Graph's `code` decides, by the table of `graph_error_codes`, never its message. For a code that is not in it
-the HTTP status decides, and the code is logged. Only a response that is known to concern this message rejects
-it: an unknown one is tried again until the mail expires. After 500, 502 and 504 only a code that certainly
-rejects the mail counts: after any other, Exchange may have accepted it.
+Graph's `code` decides, by the table in `graph_error_codes`; its message is never read. If the code is not in
+the table, the HTTP status decides, and the code is logged. A mail is rejected only by a response that is
+known to concern this message. After any other response it is tried again until it expires. After 500, 502 and
+504 Exchange may have accepted the mail, unless the code says for certain that it did not.
 https://learn.microsoft.com/graph/errors
 """
 
@@ -43,14 +43,15 @@ _BUSY = (Kind.WAIT, "graph_unavailable")
 _THROTTLED = (Kind.WAIT, "mailbox_throttled")
 _UNSURE = (Kind.UNSURE, "outcome_unknown")
 _TOKEN = (Kind.TOKEN, "token_refused")
-#: Not known to concern this message: tried again, and shown to the person who can probably act.
+#: The response is not known to concern this message, so the mail is tried again, and the problem names the
+#: person who can probably act.
 _UNEXPECTED = (Kind.WAIT, "unexpected_answer")
 _ACCESS = (Kind.WAIT, "access_denied")
 _NO_MAILBOX = (Kind.WAIT, "mailbox_not_found")
 _DRAFT_LOST = (Kind.WAIT, "draft_lost")
 
 _OF_THE_MAIL = frozenset({Kind.REFUSED, Kind.REFUSED_AT_TIMES})
-#: The codes of a refusal of the mail that have a class of their own.
+#: Problem codes of a refused mail that have an error class of their own.
 _REFUSALS: dict[str, type[RejectedError]] = {"recipients_refused": RefusedRecipientError}
 _STATUSES: dict[int, _Meaning] = {
     401: _TOKEN,
@@ -68,11 +69,12 @@ _STATUSES: dict[int, _Meaning] = {
     507: (Kind.NO_RIGHT, "mailbox_full"),
     509: _BUSY,
 }
-#: These mean a missing permission or mailbox only with Graph's own code: the page may be a proxy's.
+#: Statuses that mean a missing permission or mailbox only with a code of Graph. Without one, they may be a
+#: proxy's.
 _NEEDS_A_CODE = frozenset({403, 404, 410})
-#: It is unknown whether Exchange accepted the mail.
+#: Statuses after which it is not known whether Exchange accepted the mail.
 _UNSURE_STATUSES = frozenset({500, 502, 504})
-#: A refusal, whatever its code. Users report mails that were sent despite these too:
+#: Statuses that are a refusal with any code. Users report mails that were sent in spite of them:
 #: https://learn.microsoft.com/answers/questions/5629476
 _REFUSED_STATUSES = frozenset({429, 503})
 #: The request was not carried out: a redirect names another address, 501 and 505 cannot do it, 511 is from a
@@ -80,17 +82,18 @@ _REFUSED_STATUSES = frozenset({429, 503})
 #: https://www.rfc-editor.org/rfc/rfc9110#section-15.4, https://www.rfc-editor.org/rfc/rfc6585#section-6 and
 #: https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/
 _NOT_CARRIED_OUT = frozenset({301, 302, 307, 308, 501, 505, 511, 521, 523, 525, 526})
-#: After these no mail is sent: Exchange first reads the request head and the token, then finds the mailbox
-#: and checks the permission, then reads the message, and only then saves and submits it. After any other
-#: status the service may have stopped at any of these steps.
+#: Statuses after which the mail was certainly not sent. Exchange first reads the request head and the token,
+#: then finds the mailbox and checks the permission, then reads the message, and only then saves and submits
+#: it. These statuses belong to the steps before the last one. With any other status, Exchange may have
+#: submitted the mail.
 _NOTHING_SENT = _NOT_CARRIED_OUT | {401, 403, 404, 405, 407, 410, 411, 413, 414, 415, 421, 426, 431}
 _CLIENT_ERRORS = range(400, 500)
-#: An occasional refusal counts once it has come this often.
+#: A refusal that Graph is known to return occasionally counts once it was returned this often.
 _CONFIRM_AFTER = 3
 #: Exchange counts a mailbox's messages per hour and per day.
 _LIMIT_PAUSE = timedelta(hours=1)
-#: A refusal this soon after a consent has a text that names the delay: a Send As right, a role or a consent
-#: may take that long to reach every server.
+#: If Graph refuses a mail this soon after the consent, the problem text says that the reason may be a delay:
+#: a Send As right, a role or a consent may take that long to reach every server.
 _RECENT_CONSENT = timedelta(hours=24)
 _INSUFFICIENT_CLAIMS = re.compile(r'\berror\s*=\s*"?insufficient_claims\b', re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s<>\"',;:()\[\]]{1,64}@[A-Za-z0-9.-]{1,253}[A-Za-z0-9]")
@@ -108,14 +111,14 @@ def graph_error(
 ) -> ProblemError:
     """Return the error for an unsuccessful response.
 
-    `is_send`: the call sends the mail; every other call can be repeated safely. `names_draft`: the call's
-    path has a draft's id, so what is not found is that draft. `carries_mail`: the call contains part of the
+    `is_send`: the call sends the mail; every other call can be repeated safely. `names_draft`: the path of
+    the call has the id of a draft, so a 404 means that draft. `carries_mail`: the call contains part of the
     mail, which can be refused.
     """
     codes = error_codes(response)
     kind, code, shown = _meaning(response.status, codes)
     request_id = response.headers.get("request-id")
-    # Graph names the error, and gives its response an id.
+    # A response of Graph has an error code or a request id.
     from_another_server = not codes and request_id is None
     if kind in _OF_THE_MAIL and (from_another_server or not carries_mail):
         kind, code = _UNEXPECTED
@@ -165,12 +168,11 @@ def graph_error(
 def _what_is_missing(
     response: HttpResponse, codes: list[str], meaning: _Meaning, *, names_draft: bool, sends_draft: bool
 ) -> _Meaning:
-    """Tell a missing draft from a missing mailbox.
+    """Distinguish a missing draft from a missing mailbox.
 
-    Only a call that names a draft can miss one.
-
-    For a draft that was to be sent, any 404 may mean that it is being sent. For other calls Graph must name
-    the message: a draft that counts as lost is created again.
+    Only a call that names a draft can miss one. If a draft was to be sent, any 404 of Graph may mean that it
+    is being sent. For other calls the code must say that the message is missing, because a draft that counts
+    as lost is created again.
     """
     listed = codes and any(code in GRAPH_CODES for code in codes)
     from_graph = codes or response.headers.get("request-id")
@@ -191,16 +193,13 @@ def _transient(code: str, shown: str, response: HttpResponse, sender: Sender) ->
     )
     if isinstance(error, SendingLimitError):
         error.retry_after = max(requested or _LIMIT_PAUSE, _LIMIT_PAUSE)
-    # A draft that is not found may be in the process of being sent.
+    # If a draft is not found, Exchange may be sending it.
     error.maybe_sent_anyway = response.status not in _NOTHING_SENT or isinstance(error, DraftLostError)
     return error
 
 
 def _addresses_in(response: HttpResponse) -> tuple[str, ...]:
-    """Return the addresses in a response's text, in lower case.
-
-    If there are many, the first ones.
-    """
+    """Return the mail addresses in the start of a response, in lower case."""
     text = response.body[:_MAX_TEXT].decode("utf-8", "replace")
     return tuple(dict.fromkeys(found.lower() for found in _ADDRESS.findall(text)))
 
@@ -216,7 +215,7 @@ def _circumstances(sender: Sender) -> dict[str, Any]:
 
 
 def _meaning(status: int, codes: list[str]) -> tuple[Kind, str, str]:
-    """Return the kind, the app's code, and Graph's code or status."""
+    """Return the kind, the problem code, and Graph's code or the status."""
     shown = codes[0] if codes else f"HTTP {status}"
     for code in codes:
         if code in GRAPH_CODES:
@@ -225,7 +224,7 @@ def _meaning(status: int, codes: list[str]) -> tuple[Kind, str, str]:
                 return *_UNSURE, code
             if status in _REFUSED_STATUSES and found.kind is Kind.UNSURE:
                 return *_STATUSES[status], code
-            return found.kind, found.ours, code
+            return found.kind, found.problem_code, code
     refused = status in _CLIENT_ERRORS or status in _NOT_CARRIED_OUT
     by_status = _STATUSES.get(status, _UNEXPECTED if refused else _UNSURE)
     if not codes and status in _NEEDS_A_CODE:

@@ -1,6 +1,6 @@
 """Read Graph's responses: results, error codes, claims challenges.
 
-A success without the requested data is requested again later.
+A successful response without the requested data is a transient error, so that the call is repeated later.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _NEXT_RANGE = re.compile(r"\s*(\d+)")
 
 
 def response_id(response: HttpResponse) -> str:
-    """Return Graph's request id, else the client's, which Graph repeats."""
+    """Return Graph's request id, or else the client's, which Graph repeats."""
     return response.headers.get("request-id") or response.headers.get("client-request-id") or ""
 
 
 def document_of(response: HttpResponse) -> dict[str, Any]:
-    """Parse a success; a truncated one is requested again later."""
+    """Return the JSON object in a successful response."""
     try:
         found = json.loads(response.body)
     except (ValueError, RecursionError) as error:
@@ -38,7 +38,7 @@ def document_of(response: HttpResponse) -> dict[str, Any]:
 
 
 def text_member(response: HttpResponse, name: str) -> str:
-    """Return a member of a success; without it the call is repeated later."""
+    """Return a member of a successful response that has to be a text."""
     found = document_of(response).get(name)
     if not isinstance(found, str) or not found:
         raise TransientError("graph_unavailable", request_id=response.headers.get("request-id"))
@@ -48,7 +48,7 @@ def text_member(response: HttpResponse, name: str) -> str:
 def read_message(listed: object) -> FoundMail:
     """Read one message of a list.
 
-    A message that is not known to be a draft or sent proves nothing.
+    If the response does not say whether the message is a draft, it proves nothing, and the call is repeated.
     """
     if isinstance(listed, dict):
         mail_id, is_draft = listed.get("id"), listed.get("isDraft")
@@ -64,9 +64,9 @@ def read_name(listed: object) -> str:
 
 
 def next_range(response: HttpResponse, otherwise: int) -> int:
-    """Read where the next chunk begins: `"N"`, `"N-"` or `"N-M"`.
+    """Return where the next chunk begins; written `"N"`, `"N-"` or `"N-M"`.
 
-    The member's name can be in any case.
+    The name of the member can be in upper or lower case. Without the member, this returns `otherwise`.
     """
     named = {name.casefold(): value for name, value in document_of(response).items()}
     ranges = named.get("nextexpectedranges")
@@ -77,7 +77,7 @@ def next_range(response: HttpResponse, otherwise: int) -> int:
 def claims_challenge(header: str | None) -> str | None:
     """Return the claims that a `WWW-Authenticate` requests, as JSON.
 
-    None where there are none.
+    Returns None if it requests none.
 
     https://learn.microsoft.com/entra/identity-platform/claims-challenge
     """
@@ -95,8 +95,8 @@ def claims_challenge(header: str | None) -> str | None:
 def error_codes(response: HttpResponse) -> list[str]:
     """Return an error's codes, most specific first; none without JSON.
 
-    Microsoft's SDKs compare them without regard to case, because Graph's services spell them differently: a
-    known one is returned as the tables have it.
+    Graph's services write the same code in different cases, so known codes are returned as the tables have
+    them. Microsoft's SDKs ignore the case of codes too.
     https://github.com/microsoftgraph/msgraph-sdk-dotnet/blob/dev/docs/errors.md
     """
     try:

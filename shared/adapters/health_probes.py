@@ -1,13 +1,13 @@
 """Check that Azure Storage responds and has everything the app needs.
 
-It does one cheap read of each table, queue and container.
+Each table, queue and container is read once, by a request that is fast and returns no data.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.adapters.azure_errors import translated
+from shared.adapters.azure_errors import azure_errors
 from shared.adapters.queue_storage import queue_client
 from shared.adapters.table_storage import find_row
 from shared.storage_names import CONTAINERS, MAIL_OUTBOX, TABLES
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from shared.config import StorageConfig
 
-#: No row has this key.
-_NOWHERE = "readiness"
+#: A partition and row key that no row has.
+_NO_SUCH_KEY = "readiness"
 
 
 def probe_tables(service: TableServiceClient, names: Iterable[str] = TABLES) -> None:
@@ -33,7 +33,7 @@ def probe_tables(service: TableServiceClient, names: Iterable[str] = TABLES) -> 
         ConfigurationError: `storage_denied`, `storage_incomplete`.
     """
     for name in names:
-        find_row(service.get_table_client(name), _NOWHERE, _NOWHERE)
+        find_row(service.get_table_client(name), _NO_SUCH_KEY, _NO_SUCH_KEY)
 
 
 def probe_queue(
@@ -41,7 +41,7 @@ def probe_queue(
 ) -> None:
     """Read the properties of the queue; raises as `probe_tables` does."""
     with (
-        translated("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"),
+        azure_errors("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"),
         queue_client(config, credential, name) as queue,
     ):
         queue.get_queue_properties()
@@ -49,6 +49,6 @@ def probe_queue(
 
 def probe_containers(service: BlobServiceClient, names: Iterable[str] = CONTAINERS) -> None:
     """Read the properties of every container; raises as `probe_tables` does."""
-    with translated("storage_unavailable", "storage_denied", "storage_incomplete", service="blobs"):
+    with azure_errors("storage_unavailable", "storage_denied", "storage_incomplete", service="blobs"):
         for name in names:
             service.get_container_client(name).get_container_properties()

@@ -1,6 +1,6 @@
-"""The HTTP configuration of every call to Graph, upload hosts and Entra.
+"""Configure `requests` for every call to Graph, upload hosts and Entra.
 
-`requests` with one set of rules: proxies and certificate authorities as `requests` reads them from the
+Every call has the same rules: proxies and certificate authorities as `requests` reads them from the
 environment (HTTPS_PROXY, NO_PROXY, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE), connections reused while they are
 fresh, no retries, no redirects followed, no `.netrc`, no cookies.
 """
@@ -28,7 +28,7 @@ from shared.version import VERSION
 if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, ProxyManager
 
-#: Before the connection is established nothing has been sent.
+#: The timeout of a connection attempt, before which nothing has been sent.
 CONNECT_SECONDS = 5.0
 #: Graph may take long for a large mail.
 GRAPH_RESPONSE_SECONDS = 100.0
@@ -36,7 +36,7 @@ GRAPH_RESPONSE_SECONDS = 100.0
 ENTRA_RESPONSE_SECONDS = 10.0
 SIGNING_KEYS_RESPONSE_SECONDS = 5.0
 
-#: More idle connections per host than concurrent requests are never used.
+#: There are no more concurrent requests to a host, so more idle connections would never be used.
 _MAX_IDLE_CONNECTIONS = 8
 _MAX_HOSTS = 32
 #: Networks drop connections that are idle for minutes without notifying either side.
@@ -57,8 +57,8 @@ class HttpResponse:
     """An HTTP response; header names are found in any case.
 
     Attributes:
-        body: empty where it did not arrive whole. The status was decided before the body was sent, so a
-            202 remains an acceptance, and a 429 a refusal.
+        body: empty if it did not arrive completely. The status is valid in this case too: the server decided
+            it before it sent the body.
     """
 
     status: int
@@ -76,9 +76,9 @@ class HttpClient:
         """Send one request and return its response.
 
         Raises:
-            NotSentError: there was no connection.
-            AttemptTooLongError: once the time for sending is over.
-            NoResponseError: anything that goes wrong afterwards.
+            NotSentError: no connection was established.
+            AttemptTooLongError: the time for sending is over.
+            NoResponseError: the request was sent, at least in part, and no response arrived.
             ConfigurationError: `certificate_not_trusted`, `proxy_refused`, `host_not_found`,
                 `setting_invalid`; nothing was sent.
         """
@@ -111,17 +111,17 @@ class HttpClient:
 
 @functools.lru_cache(maxsize=128)
 def _encoded(url: str) -> str | None:
-    """Encode a URL as `requests` does; cached, as most calls share a few."""
+    """Encode a URL as `requests` does, with a cache for repeated ones."""
     prepared = requests.PreparedRequest()
     prepared.prepare_url(url, None)
     return prepared.url
 
 
 class HttpSession(requests.Session):
-    """The same configuration for libraries that want a `requests.Session`.
+    """The same configuration for a library that needs a `requests.Session`.
 
-    A connection that could not be established is tried once more: nothing was sent, and a person may be
-    waiting.
+    If a connection could not be established, a second one is tried at once, because nothing was sent and a
+    person may be waiting.
     """
 
     def __init__(self, response_seconds: float) -> None:
@@ -197,7 +197,7 @@ class ConfiguredAdapter(HTTPAdapter):
         super().close()
 
     def request_url(self, request: requests.PreparedRequest, _: Any) -> str:  # noqa: ANN401
-        """Name the path only: a proxy is always asked for a tunnel."""
+        """Return the path only, because requests go through a tunnel of a proxy."""
         return request.path_url
 
     def build_connection_pool_key_attributes(
@@ -214,11 +214,11 @@ class ConfiguredAdapter(HTTPAdapter):
         """Add nothing: the TLS configuration verifies with its authorities."""
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:  # noqa: ANN401 - as `requests` has it
-        """Send one request; options given here are replaced by this module's.
+        """Send one request, with the options of this module only.
 
         Raises:
-            NotSentError: there was no connection.
-            requests.RequestException: anything that goes wrong afterwards.
+            NotSentError: no connection was established.
+            requests.RequestException: the request was sent, at least in part, and no response arrived.
             ConfigurationError: as `HttpClient.request`.
         """
         url = urlsplit(request.url or "")

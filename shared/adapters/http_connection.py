@@ -1,8 +1,8 @@
-"""Tell "nothing was sent" from "no response".
+"""Distinguish requests that were not sent from those without a response.
 
-urllib3's connections with four additional rules: how long an idle one may be reused, what a response means
-that arrives before the whole request was sent, which connection failures the operator must fix, and that an
-interim response is never taken for the final one.
+The connections are those of urllib3 with four additional rules: how long an idle connection may be reused,
+what a response means that arrives before the whole request was sent, which connection failures the operator
+must solve, and that an interim response is never taken for the final one.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ from shared.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: A response that was sent before the whole request was read has arrived already, or never will.
+#: How long to wait for a response after the request could not be sent completely. If the server sent a
+#: response before it closed the connection, the response has arrived already.
 _EARLY_RESPONSE_SECONDS = 1.0
-#: The most that TLS puts into one record (RFC 8446 section 5.1), less what a head may take.
+#: The size of a TLS record (RFC 8446 section 5.1), with room for the request head.
 _ONE_WRITE_BYTES = 12 * 1024
 _INTERIM = range(100, 200)
-#: The resolver said that the name does not exist; other errors mean that it could not be reached.
+#: Errors by which the resolver says that the name does not exist. Other errors mean that it could not be
+#: reached.
 _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 #: http.client's text for a proxy that refuses to connect.
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (4\d\d)\b")
@@ -43,7 +45,7 @@ class ConnectError(Exception):
 
     Attributes:
         host: the host that was being connected to, which may be a proxy.
-        origin: the host that the request is for.
+        origin: the host to which the request is addressed.
     """
 
     def __init__(self, host: str, origin: str) -> None:
@@ -52,7 +54,7 @@ class ConnectError(Exception):
         self.origin = origin
 
     def for_operator(self) -> ConfigurationError | None:
-        """Return the operator's error, or None where waiting may help."""
+        """Return the error for the operator; None if waiting may help."""
         for cause in _causes(self.__cause__):
             if isinstance(cause, ssl.SSLCertVerificationError):
                 return ConfigurationError(
@@ -76,12 +78,11 @@ class Freshness:
 
 
 class _FinalResponse(http.client.HTTPResponse):
-    """A response that waits for the final status.
+    """A response that skips every interim response.
 
-    http.client skips 100 and no other interim response.
-
-    If an interim response were taken for the final one, the final one would be read as that to the
-    connection's next request. https://www.rfc-editor.org/rfc/rfc9110#section-15.2
+    http.client skips 100 only. If another interim response were taken for the final one, the final one would
+    be read as the response to the next request of the connection.
+    https://www.rfc-editor.org/rfc/rfc9110#section-15.2
     """
 
     def _read_status(self) -> tuple[str, int, str]:
@@ -90,9 +91,9 @@ class _FinalResponse(http.client.HTTPResponse):
 
 
 class _Connection(HTTPSConnection):
-    """A connection that can say "nothing was sent".
+    """A connection that raises ConnectError if nothing was sent.
 
-    It also reads a refusal that arrives early.
+    It also reads a refusal that arrives before the whole request was sent.
     """
 
     response_class = _FinalResponse
@@ -107,7 +108,7 @@ class _Connection(HTTPSConnection):
         self._head = b""
 
     def connect(self) -> None:
-        """Connect, through a tunnel where there is a proxy."""
+        """Connect, through a tunnel if there is a proxy."""
         # http.client deletes its host when a tunnel is refused.
         origin = self._tunnel_host or self.host
         try:
@@ -126,17 +127,17 @@ class _Connection(HTTPSConnection):
         try:
             super().request(*args, **options)
         except TimeoutError:
-            # The server reads nothing; waiting for its response would take as long again.
+            # The server reads nothing, and waiting for its response would take as long again.
             raise
         except OSError as error:
             self._send_error = error
-            # urllib3 continues to read after this one (RFC 9112, section 9.5).
+            # After this error, urllib3 continues and reads the response (RFC 9112 section 9.5).
             raise BrokenPipeError from error
 
     def send(self, data: Any) -> None:  # noqa: ANN401 - as http.client has it
         """Send bytes; a small body is sent together with the request head.
 
-        They then share one TLS record.
+        Both are then in one TLS record.
         """
         if self._body_follows:
             self._body_follows, self._head = False, data
@@ -146,7 +147,10 @@ class _Connection(HTTPSConnection):
         super().send(data)
 
     def getresponse(self) -> Any:  # noqa: ANN401 - as urllib3 has it
-        """Read the response; to an incomplete request only a whole refusal counts."""
+        """Read the response.
+
+        If the request was not sent completely, only a complete refusal counts as a response.
+        """
         error = self._send_error
         if error:
             if self.sock is None:

@@ -28,7 +28,8 @@ def _environment_of(url: str) -> Mapping[str, Any]:
 def proxies_of(host: str) -> dict[str, str]:
     """Return the proxies for a host.
 
-    `requests` takes `user:password@host` for a scheme.
+    A proxy without a scheme gets `http://`, because `requests` would take the user name in
+    `user:password@host` for the scheme.
 
     Raises:
         ConfigurationError: `setting_invalid`.
@@ -55,8 +56,9 @@ def tls_context() -> ssl.SSLContext:
     bundle = _environment_of("https://")["verify"]
     path = bundle if isinstance(bundle, str) else DEFAULT_CA_BUNDLE_PATH
     try:
-        folder = Path(path).is_dir()
-        return ssl.create_default_context(capath=path if folder else None, cafile=None if folder else path)
+        if Path(path).is_dir():
+            return ssl.create_default_context(capath=path)
+        return ssl.create_default_context(cafile=path)
     except OSError as error:
         raise ConfigurationError(
             "setting_invalid",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.keyvault.secrets import ApiVersion, SecretClient
 
-from shared.adapters.bounded_transport import bounded
+from shared.adapters.bounded_transport import bounded_transport
 from shared.adapters.key_vault_errors import (
     NAME_TAKEN,
     UNAVAILABLE,
@@ -38,10 +38,11 @@ if TYPE_CHECKING:
 #: Entra accepts a refresh token for this long after it was issued, used or not; it can't be configured.
 #: https://learn.microsoft.com/entra/identity-platform/refresh-tokens#token-lifetime
 REFRESH_TOKEN_LIFETIME = timedelta(days=90)
-#: Deletion usually takes a few seconds, without a guarantee, and a person waits for the response.
+#: How long to wait for a deletion. It normally takes a few seconds, and a person may be waiting for the
+#: response.
 _TIME_TO_DELETE = timedelta(seconds=8)
 _POLLS = 8
-#: Available in every cloud for years; the SDK's default is newer than some sovereign clouds.
+#: A version that every cloud has. The SDK's default is newer than what some sovereign clouds have.
 API_VERSION = ApiVersion.V7_4
 _TIMEOUTS: dict[str, Any] = {"connection_timeout": 5, "read_timeout": 10}
 
@@ -74,12 +75,12 @@ class KeyVaultTokenStore:
             credential,
             api_version=API_VERSION,
             retry_policy=ShortRetries(),
-            transport=bounded(_TIMEOUTS),
+            transport=bounded_transport(_TIMEOUTS),
             **_TIMEOUTS,
         )
 
     def read(self, name: str) -> str | None:
-        """Return the tokens; None where the vault says that none exist."""
+        """Return the tokens; None if the vault says that there are none."""
         with key_vault_errors():
             try:
                 secret = self._client.get_secret(name)
@@ -93,12 +94,12 @@ class KeyVaultTokenStore:
         return secret.value
 
     def write(self, name: str, tokens: str, *, new: bool = False) -> None:
-        """Store tokens; `new`: this installation has not used the name before.
+        """Store tokens; `new` says that the name was never used before.
 
         Raises:
-            ConflictError: `consent_superseded`: what had this name was deleted and is recoverable, or carries
-                no mark, so that it can be another installation's with the same app registration.
-            OtherInstallationError: the name is in use by it.
+            ConflictError: `consent_superseded`: a secret with this name was deleted and is recoverable, or
+                has no tag, so that it may belong to another installation with the same app registration.
+            OtherInstallationError: another installation uses the name.
         """
         versions = self._check_versions(name)
         if new and not all(self._is_ours(found.tags) for found in versions):
@@ -138,8 +139,8 @@ class KeyVaultTokenStore:
         https://learn.microsoft.com/azure/key-vault/general/soft-delete-overview
 
         Raises:
-            TransientError: they may still be in the vault, for an unknown time.
-            OtherInstallationError: they stay.
+            TransientError: it is not known whether the tokens are deleted.
+            OtherInstallationError: the tokens belong to another installation, and are not deleted.
         """
         self._check_versions(name)
         tries: list[int] = []
@@ -152,8 +153,8 @@ class KeyVaultTokenStore:
                 check_absent(error)
                 return self._delete_again(name, may_be_deleting=any(tries))
             except ResourceExistsError:
-                # It is being deleted already, by another caller or by this one's request whose response was
-                # lost.
+                # The secret is being deleted already, by another caller or by an earlier request of this one
+                # to which the response was lost.
                 return self._delete_again(name, may_be_deleting=True)
         if accepted.name is None:
             raise TransientError(UNAVAILABLE)
@@ -207,7 +208,7 @@ class KeyVaultTokenStore:
         return self._tags.items() <= (tags or {}).items()
 
     def _delete_again(self, name: str, *, may_be_deleting: bool) -> datetime | None:
-        """Complete an earlier deletion; until then the secret is in no list."""
+        """Complete an earlier deletion, during which no list has the secret."""
         found = self._find_deleted(name, self._time_to_delete if may_be_deleting else 0)
         if found is None and may_be_deleting:
             raise TransientError(UNAVAILABLE)
@@ -216,7 +217,7 @@ class KeyVaultTokenStore:
     def _purge_if_allowed(self, deleted: DeletedTokens) -> datetime | None:
         """Purge if the recovery level allows it; failures are repeated daily.
 
-        An attempt that purge protection forbids would be logged by the vault as a refusal, and cause an
+        If purge protection forbids it, an attempt would be logged by the vault as a refusal, and cause an
         alert.
         """
         if not deleted.purgeable or deleted.recoverable_until is None:

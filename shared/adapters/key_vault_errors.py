@@ -26,20 +26,24 @@ if TYPE_CHECKING:
 UNAVAILABLE = "key_vault_unavailable"
 _DENIED = "key_vault_denied"
 _NETWORK = "key_vault_network_denied"
-#: The secret does not exist, and the vault itself says so: a proxy's 404 proves nothing.
+#: The code with which the vault itself says that a secret does not exist. The 404 of a proxy does not prove
+#: that.
 _SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a code
-#: The name is taken permanently, or until the secret is purged.
+#: Codes for a name that cannot be used, at least until the deleted secret is purged.
 NAME_TAKEN = frozenset({"ObjectIsDeletedButRecoverable", "ObjectIsBeingDeleted"})
 
 
 class VaultCode(NamedTuple):
     """One error code of Key Vault.
 
-    It has its meaning, the app's code, and the operator's remedy.
+    Attributes:
+        meaning: what the code means.
+        problem_code: the app's problem code.
+        remedy: what the operator must do.
     """
 
     meaning: str
-    ours: str
+    problem_code: str
     remedy: str = ""
 
 
@@ -83,10 +87,10 @@ KEY_VAULT_CODES: dict[str, VaultCode] = {
 }
 _BUSY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS})
 _REFUSED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
-#: Part of every refusal, so it carries no information.
+#: Codes that every refusal has, and that say nothing about its reason.
 _OUTER = frozenset({"Forbidden", "Conflict"})
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-#: Only the first word of the message says why a token was refused.
+#: The code at the start of the message, which alone says why a token was refused.
 _REASON = re.compile(r"AKV[0-9]{1,10}")
 
 
@@ -94,7 +98,7 @@ _REASON = re.compile(r"AKV[0-9]{1,10}")
 def key_vault_errors() -> Iterator[None]:
     """Turn any error of a call into the app's errors.
 
-    An unreadable response proves nothing about a secret: it is transient.
+    A response that cannot be read proves nothing about a secret, so it is a transient error.
 
     Raises:
         TransientError: `key_vault_unavailable`.
@@ -105,19 +109,19 @@ def key_vault_errors() -> Iterator[None]:
     except AzureError as error:
         raise _translate(error) from error
     except (JSONDecodeError, TypeError, AttributeError) as error:
-        # The SDK parses a response that is not JSON, or other JSON, without a check.
+        # The SDK does not check whether the response is JSON and has the expected members.
         raise TransientError(UNAVAILABLE) from error
     except ValueError as error:
-        # The challenge is not from a vault at this address, or not from a vault at all.
+        # The authentication challenge in the response does not belong to a vault at this address.
         raise ConfigurationError(
             "key_vault_rejected", status=HTTPStatus.UNAUTHORIZED.value, error="challenge"
         ) from error
 
 
 def vault_code(error: HttpResponseError) -> str:
-    """Return the most specific code: inner or known before outer.
+    """Return the most specific code of an error; empty if it has none.
 
-    It is empty where there is none.
+    That is the inner code, or a known code at the start of the message, or the outer code.
     """
     outer = error.error
     if outer is None:
@@ -125,33 +129,36 @@ def vault_code(error: HttpResponseError) -> str:
     inner = outer.innererror.get("code") if isinstance(outer.innererror, dict) else None
     reason = _REASON.match(str(outer.message))
     known = reason[0] if reason and reason[0] in KEY_VAULT_CODES else None
-    return next((code for code in (inner, known, outer.code) if code and _CODE.fullmatch(str(code))), "")
+    for code in (inner, known, outer.code):
+        if code and _CODE.fullmatch(str(code)):
+            return str(code)
+    return ""
 
 
 def check_absent(error: HttpResponseError) -> None:
-    """Raise where it is not the vault that says the secret does not exist."""
+    """Raise the error unless the vault says that the secret does not exist."""
     if vault_code(error) != _SECRET_NOT_FOUND:
         raise error
 
 
 def _translate(error: AzureError) -> ProblemError:
     if isinstance(error, HttpResponseError) and error.status_code is not None:
-        return _by_answer(error, error.status_code)
+        return _translate_response(error, error.status_code)
     if isinstance(error, ClientAuthenticationError) and not isinstance(error, CredentialUnavailableError):
-        # A developer's own sign-in: the vault was not called.
+        # A developer is not signed in, and the vault was not called.
         return ConfigurationError(_DENIED, error="sign_in_failed", remedy="Sign in with az login.")
     return TransientError(UNAVAILABLE)
 
 
-def _by_answer(error: HttpResponseError, status: int) -> ProblemError:
+def _translate_response(error: HttpResponseError, status: int) -> ProblemError:
     code = vault_code(error)
     known = KEY_VAULT_CODES.get(code)
     if known is None and code not in _OUTER:
         _record_unknown(code, status)
-    if known and known.ours != UNAVAILABLE:
-        return ConfigurationError(known.ours, error=code, remedy=known.remedy)
+    if known and known.problem_code != UNAVAILABLE:
+        return ConfigurationError(known.problem_code, error=code, remedy=known.remedy)
     if known or not HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR or status in _BUSY:
-        return TransientError(UNAVAILABLE, retry_after=_asked(error))
+        return TransientError(UNAVAILABLE, retry_after=_requested_wait(error))
     if status in _REFUSED:
         return ConfigurationError(_DENIED, error=code or f"HTTP {status}", remedy=_ROLE)
     if status == HTTPStatus.NOT_FOUND:
@@ -159,12 +166,12 @@ def _by_answer(error: HttpResponseError, status: int) -> ProblemError:
     return ConfigurationError("key_vault_rejected", status=status, error=code or "none")
 
 
-def _asked(error: HttpResponseError) -> timedelta | None:
+def _requested_wait(error: HttpResponseError) -> timedelta | None:
     return requested_wait(getattr(error.response, "headers", {}))
 
 
 def _record_unknown(code: str, status: int) -> None:
-    """Log a code that is in no table, so that it can be added."""
+    """Log a code that the app does not know, so that it can be added."""
     if code:
         log_event(
             Event.UNKNOWN_ERROR_CODE, level=logging.WARNING, service="key_vault", code=code, status=status

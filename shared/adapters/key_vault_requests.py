@@ -1,4 +1,4 @@
-"""Retry requests to Key Vault, and check responses before the SDK."""
+"""Retry requests to Key Vault, and check responses that the SDK does not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_PAUSE = 5.0
 class ShortRetries(RetryPolicy[Any, Any]):
     """Retries a request twice, unless the vault asks for a long wait.
 
-    A waiting caller cannot wait that long.
+    A caller cannot wait that long for the response.
     """
 
     def __init__(self) -> None:
@@ -35,17 +35,17 @@ class ShortRetries(RetryPolicy[Any, Any]):
 
 
 def count_tries(tries: list[int]) -> Callable[[PipelineResponse[Any, Any]], None]:
-    """Count for each response the failed requests before it.
+    """Return a hook that counts the failed attempts before each response.
 
-    One of them may have been carried out.
+    The vault may have carried out one of these attempts.
     """
     return lambda response: tries.append(int(response.context.get("retry_count") or 0))
 
 
 def check_page(response: PipelineResponse[Any, Any]) -> None:
-    """Raise where a list has no items member.
+    """Raise an error if the response to a list has no list.
 
-    The SDK takes that for an empty list.
+    The SDK would take it for an empty list.
     """
     http_response = response.http_response
     if http_response.status_code == HTTPStatus.OK and "value" not in http_response.json():

@@ -1,4 +1,4 @@
-"""Read a secret's tags: whose tokens it holds, whether recoverable. Pure."""
+"""Read to whom a secret belongs, and if it can be recovered. Pure."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def tags_of(installation: Installation) -> dict[str, str]:
 def check_owner(tags: Mapping[str, str] | None, ours: Installation) -> None:
     """Refuse another installation's tokens.
 
-    A secret without a tag is older than the tag.
+    A secret without tags was written by an older version, and is accepted.
 
     Raises:
-        OtherInstallationError: it names both.
+        OtherInstallationError: the tokens belong to another installation.
     """
     found = tags_of(ours) | dict(tags or {})
     theirs = Installation(found[APP], found[ACCOUNT])
@@ -37,9 +37,9 @@ def check_owner(tags: Mapping[str, str] | None, ours: Installation) -> None:
 
 
 def deleted_tokens(secret: DeletedSecret, name: str) -> DeletedTokens:
-    """Read a deleted secret.
+    """Describe a deleted secret.
 
-    Without a date and a recovery id the vault retains nothing that is deleted.
+    It has no date if the vault keeps no deleted secrets.
     """
     return DeletedTokens(
         name,

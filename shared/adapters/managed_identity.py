@@ -1,7 +1,7 @@
-"""Tell "could not ask" from "was refused" for a managed identity.
+"""Get tokens of a managed identity; distinguish outages from refusals.
 
 azure-identity raises the same error for both, and waits up to 300 seconds in each of four attempts. The
-Function App's identity endpoint is known to answer 429 and 500 for minutes.
+identity endpoint of a Function App is known to answer 429 and 500 for minutes.
 
 https://learn.microsoft.com/azure/app-service/overview-managed-identity
 """
@@ -25,29 +25,32 @@ if TYPE_CHECKING:
 
     from azure.core.credentials import AccessTokenInfo, TokenRequestOptions
 
-#: The endpoint understood the request and will not issue a token: the identity does not exist, or the header
-#: that authenticates the app is wrong. Anything else says nothing about the identity.
+#: Statuses with which the endpoint refuses to issue a token: the identity does not exist, or the header that
+#: authenticates the app is wrong. Other statuses say nothing about the identity.
 _REFUSALS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 #: What MSAL and azure-identity raise for a response that they cannot parse: wrong text, numbers or depth.
 _UNREADABLE = (ValueError, TypeError, AttributeError, OverflowError, RecursionError)
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 10
 _RETRIES = 2
-#: The SDKs want a new token this long before the old one expires.
-_MARGIN_SECONDS = 300
-#: While the endpoint fails, a token is used until this long before it expires: the time of one request.
-_LAST_MOMENT_SECONDS = 25
-#: While a token is valid, the endpoint is called again only after a time between these, a sixtieth of the
-#: token's remaining lifetime: each call to an endpoint that hangs blocks for half a minute.
+#: A new token is requested this long before the old one expires, which the SDKs expect.
+_MIN_LIFETIME_SECONDS = 300
+#: While the endpoint fails, a token is used until this time before it expires, which is enough for one
+#: request.
+_MIN_LIFETIME_IN_OUTAGE_SECONDS = 25
+#: While a token is still valid, the pause between two calls of the endpoint is a sixtieth of the token's
+#: remaining lifetime, but within these limits. A call that gets no response blocks its caller for half a
+#: minute.
 _MIN_PAUSE_SECONDS = 30
 _MAX_PAUSE_SECONDS = 600
 
 
 class AppServiceIdentity(ManagedIdentityCredential):
-    """One identity of the Function App; without a client id the system's.
+    """One managed identity of the Function App.
 
-    It raises the app's errors, which the SDKs neither catch nor retry: they would multiply its own attempts.
-    While the endpoint fails or one call waits for it, a valid token is used until it expires.
+    Without a client id, this is the system-assigned identity. It raises the app's errors, which the SDKs
+    neither catch nor retry. They would retry each of its own attempts. While the endpoint fails, or one call
+    waits for it, a valid token is used until it expires.
     """
 
     def __init__(self, client_id: str | None) -> None:
@@ -71,11 +74,12 @@ class AppServiceIdentity(ManagedIdentityCredential):
         """Return a token; raises what `get_token` raises."""
         now = time.time()
         cached = None if (options or {}).get("claims") else self._cached.get(scopes)
-        if cached and cached.expires_on - now <= _LAST_MOMENT_SECONDS:
+        if cached and cached.expires_on - now <= _MIN_LIFETIME_IN_OUTAGE_SECONDS:
             cached = None
         if cached and (not _is_due(cached, now) or now < self._not_before.get(scopes, 0.0)):
             return cached
-        # Set before the endpoint is called, so that only this call waits for it.
+        # This is set before the endpoint is called, so that other callers use the cached token and do not
+        # wait.
         self._not_before[scopes] = now + _pause(cached, now)
         try:
             with self._translated_errors():
@@ -94,7 +98,7 @@ class AppServiceIdentity(ManagedIdentityCredential):
         try:
             yield
         except CredentialUnavailableError as error:
-            # A success without a token: the transport raised for every other status.
+            # The response was successful and had no token. For other statuses the transport raises an error.
             raise TransientError("identity_unavailable") from error
         except ClientAuthenticationError as error:
             raise ConfigurationError("identity_refused", identity=self._name) from error
@@ -103,22 +107,22 @@ class AppServiceIdentity(ManagedIdentityCredential):
 
 
 def _pause(cached: AccessTokenInfo | None, now: float) -> float:
-    left = (cached.expires_on - now) / 60 if cached else 0.0
-    return min(max(left, _MIN_PAUSE_SECONDS), _MAX_PAUSE_SECONDS)
+    pause = (cached.expires_on - now) / 60 if cached else 0.0
+    return min(max(pause, _MIN_PAUSE_SECONDS), _MAX_PAUSE_SECONDS)
 
 
 def _is_due(token: AccessTokenInfo, now: float) -> bool:
-    """Return whether to get a new token.
+    """Return whether to request a new token.
 
-    That is from half of a long lifetime on, and shortly before any expires.
+    That is shortly before the old one expires, or once half of a long lifetime has passed (`refresh_on`).
     """
-    return token.expires_on - now < _MARGIN_SECONDS or (
-        token.refresh_on is not None and token.refresh_on <= now
-    )
+    if token.expires_on - now < _MIN_LIFETIME_SECONDS:
+        return True
+    return token.refresh_on is not None and token.refresh_on <= now
 
 
 class _Transport(BoundedTransport):
-    """Raises for every unsuccessful response, before MSAL loses its status."""
+    """Raises an error for an unsuccessful response, whose status MSAL drops."""
 
     def send(self, request: Any, **options: Any) -> Any:  # noqa: ANN401 - as the SDK has it
         response = super().send(request, **options)

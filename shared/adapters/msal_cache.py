@@ -1,14 +1,12 @@
-"""Read MSAL's token cache: whose tokens it has, and which to store. Pure.
-
-Microsoft is not called.
-"""
+"""Read MSAL's token cache: its client, and the part to store. Pure."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-#: Access and ID tokens are not stored: the first live an hour, the second were already validated.
+#: Access tokens are not stored because they are valid for an hour only, ID tokens because nothing needs them
+#: any more.
 _STORED_PARTS = ("Account", "RefreshToken", "AppMetadata")
 
 
@@ -19,9 +17,14 @@ def tokens_to_store(tokens: str) -> str:
 
 
 def client_of(tokens: str) -> str | None:
-    """Return the client id that a cache's refresh tokens belong to, else None."""
+    """Return the client to which the refresh tokens were issued.
+
+    Returns None if there is none, or more than one.
+    """
     clients = {str(entry.get("client_id", "")).lower() for entry in _entries(tokens, "RefreshToken")}
-    return clients.pop() or None if len(clients) == 1 else None
+    if len(clients) != 1:
+        return None
+    return clients.pop() or None
 
 
 def _entries(tokens: str, part: str) -> list[dict[str, Any]]:
@@ -29,4 +32,6 @@ def _entries(tokens: str, part: str) -> list[dict[str, Any]]:
         found = json.loads(tokens).get(part, {})
     except (ValueError, AttributeError, RecursionError):
         return []
-    return [entry for entry in found.values() if isinstance(entry, dict)] if isinstance(found, dict) else []
+    if not isinstance(found, dict):
+        return []
+    return [entry for entry in found.values() if isinstance(entry, dict)]

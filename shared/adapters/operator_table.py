@@ -1,4 +1,4 @@
-"""Azure Table Storage: operators' actions until the timer logs them."""
+"""Store operators' actions in Azure Table Storage until they are logged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PARTITION = "installation"
 
 
 class TableOperatorLog:
-    """Rows `installation` / `action:<time>:<id>`, beside the pause of sending."""
+    """Rows `action:<time>:<id>` in the partition `installation`."""
 
     def __init__(self, service: TableServiceClient) -> None:
         self._table = service.get_table_client(TENANT_SETTINGS)
@@ -39,14 +39,11 @@ class TableOperatorLog:
         return tuple(action for action in found if action is not None)
 
     def remove(self, action: OperatorAction) -> None:
-        """Remove an action.
-
-        The SDK treats a row that does not exist as a success.
-        """
+        """Remove an action; one that does not exist is no error."""
         with table_errors():
             self._table.delete_entity(_PARTITION, _key(action))
 
 
 def _key(action: OperatorAction) -> str:
-    """Name the row so that rows sort by time."""
+    """Return the key of a row, by which rows are sorted by time."""
     return f"action:{action.at:%Y-%m-%dT%H:%M:%S.%f}:{action.action_id}"

@@ -1,7 +1,8 @@
-"""Azure Table Storage: the pause of sending, one row per installation.
+"""Store the pause of sending in Azure Table Storage.
 
-It shares the table of the tenant settings, so that an update of only the code, without provisioning, finds
-the table. Its partition is no tenant id, and no tenant's row has its key.
+The row is in the table of the tenant settings, so that a deployment of the code alone, without the
+infrastructure, does not need a new table. The partition is no tenant id, so the row is not mistaken for that
+of a tenant.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _KEYS = ("installation", "sending-pause")
 
 
 class TablePauseStore:
-    """The row `installation` / `sending-pause`; it exists while paused."""
+    """The row `sending-pause`, which exists while sending is paused."""
 
     def __init__(self, service: TableServiceClient) -> None:
         self._table = service.get_table_client(TENANT_SETTINGS)
@@ -34,29 +35,30 @@ class TablePauseStore:
     def save(self, pause: SendingPause) -> SendingPause:
         """Store a pause and return it; an existing one is kept and returned.
 
-        An existing one is tagged with the installation if it has no tag.
+        If the existing pause has no tag, it is tagged with the installation of the new one.
         """
         partition, key = _KEYS
         keys = {"PartitionKey": partition, "RowKey": key}
-        mark = {"Installation": pause.installation} if pause.installation else {}
-        row = keys | {"Since": pause.since, "Reason": pause.reason or ""} | mark
+        tag = {"Installation": pause.installation} if pause.installation else {}
+        row = keys | {"Since": pause.since, "Reason": pause.reason or ""} | tag
         if write_row(self._table, row, None):
             return pause
         known = find_row(self._table, *_KEYS)
-        if known and mark and not known.get("Installation"):
-            write_row(self._table, keys | mark, etag_of(known))
+        if known and tag and not known.get("Installation"):
+            write_row(self._table, keys | tag, etag_of(known))
         return self.load() or pause
 
     def remove(self) -> None:
-        """End the pause; the SDK treats a missing row as a success."""
+        """End the pause; if there is none, nothing happens."""
         with table_errors():
             self._table.delete_entity(*_KEYS)
 
 
 def _pause(row: Row) -> SendingPause:
-    """Read a row; one created by hand pauses too, whatever its columns.
+    """Read the pause in a row, which an operator may have created by hand.
 
-    The pause's time is by the clock of the operator's machine, and no pause is newer than its row.
+    The time is that of the operator's machine, whose clock may be wrong, and no pause began after its row was
+    written.
     """
     stamp = row.metadata["timestamp"]  # type: ignore[attr-defined]
     since, reason, installation = row.get("Since"), row.get("Reason"), row.get("Installation")

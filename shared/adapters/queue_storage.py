@@ -1,4 +1,4 @@
-"""Azure Queue Storage: write to `mail-outbox` and the outcome queues."""
+"""Write to the queue `mail-outbox` and the outcome queues."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from azure.storage.queue import BinaryBase64EncodePolicy, QueueClient
 
-from shared.adapters.azure_errors import translated
-from shared.adapters.bounded_transport import bounded
+from shared.adapters.azure_errors import azure_errors
+from shared.adapters.bounded_transport import bounded_transport
 from shared.adapters.table_storage import STORAGE_OPTIONS
 from shared.deliveries.requeue import message_due_at
 from shared.errors import TransientError
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
     from shared.config import StorageConfig
 
-#: A storage queue allows delays of up to 7 days; the app's are hours.
-_FOR_EVER = -1
+#: The value for a message without an expiry.
+_NO_EXPIRY = -1
 
-#: A message has 64 KiB of text, and base64 makes four bytes of three.
+#: A message has at most 64 KiB of text, and base64 makes four bytes of three.
 _MAX_BEFORE_BASE64 = 48 * 1024
-#: Characters that XML 1.0 section 2.2 forbids and that JSON can hold, as JSON escapes them.
+#: Characters that JSON may contain and XML 1.0 (section 2.2) may not, with their escapes in JSON.
 _ESCAPED = str.maketrans({"\ufffe": r"\ufffe", "\uffff": r"\uffff"})
 
 
@@ -40,8 +40,8 @@ def queue_client(
     name: str,
     **options: Any,  # noqa: ANN401 - the SDK's
 ) -> QueueClient:
-    """Make a client of one queue, with a connection string or an identity."""
-    options |= {**STORAGE_OPTIONS, "transport": bounded(STORAGE_OPTIONS)}
+    """Connect to one queue of the storage account."""
+    options |= {**STORAGE_OPTIONS, "transport": bounded_transport(STORAGE_OPTIONS)}
     if config.connection_string:
         return QueueClient.from_connection_string(config.connection_string, name, **options)
     return QueueClient(config.queue_uri, name, credential=credential(), **options)
@@ -51,7 +51,8 @@ class StorageQueueOutbox:
     """The queues `mail-outbox` and `mail-outbox-poison`."""
 
     def __init__(self, config: StorageConfig, credential: Callable[[], TokenCredential]) -> None:
-        # This version accepts plain JSON; an older one after a rollback reads only base64.
+        # Messages are written in base64, because an older version reads only base64, which matters after a
+        # rollback.
         self._config, self._credential = config, credential
         encode = BinaryBase64EncodePolicy()
         self._queue = queue_client(config, credential, MAIL_OUTBOX, message_encode_policy=encode)
@@ -59,20 +60,20 @@ class StorageQueueOutbox:
     def put(self, text: bytes, delay: timedelta) -> None:
         """Queue a message that becomes visible after a delay.
 
-        A message that is too long for base64 arrived as plain text, or was made from a mail of nearly the
-        maximum size. It is queued as plain text, which older versions treat as invalid.
+        A message that is too long for base64 is queued as plain text, which older versions treat as invalid.
+        Such a message came as plain text, or was made from a mail of nearly the maximum size.
         """
         seconds = max(0, math.ceil(delay.total_seconds()))
-        with translated("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"):
+        with azure_errors("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"):
             if len(text) <= _MAX_BEFORE_BASE64:
-                self._queue.send_message(text, visibility_timeout=seconds, time_to_live=_FOR_EVER)
+                self._queue.send_message(text, visibility_timeout=seconds, time_to_live=_NO_EXPIRY)
                 return
             with queue_client(self._config, self._credential, MAIL_OUTBOX) as queue:
-                queue.send_message(_plain(text), visibility_timeout=seconds, time_to_live=_FOR_EVER)
+                queue.send_message(_plain(text), visibility_timeout=seconds, time_to_live=_NO_EXPIRY)
 
     def backlog(self) -> Backlog:
         """Peek at the waiting messages of the queue; none is dequeued."""
-        with translated("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"):
+        with azure_errors("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"):
             length = _length(self._queue)
             first = self._queue.peek_messages(1) if length else []
             return Backlog(length, _since(first[0]) if first else None)
@@ -80,14 +81,14 @@ class StorageQueueOutbox:
     def poison_length(self) -> int:
         """Count the poison queue's messages, including invisible ones."""
         with (
-            translated("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"),
+            azure_errors("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"),
             queue_client(self._config, self._credential, MAIL_OUTBOX_POISON) as queue,
         ):
             return _length(queue)
 
 
 def _since(message: QueueMessage) -> datetime | None:
-    """Return since when a message waits; a delayed one, since its delay ended."""
+    """Return since when a message waits; a delay does not count."""
     queued = message.inserted_on
     due = message_due_at(str(message.content))
     return max(queued, due) if queued and due else queued
@@ -97,19 +98,19 @@ def _length(queue: QueueClient) -> int:
     try:
         return int(queue.get_queue_properties().approximate_message_count or 0)
     except ValueError as error:
-        # The connection broke off within the response headers.
+        # The connection was lost while the response headers were being received.
         raise TransientError("storage_unavailable", service="queues") from error
 
 
 def _plain(text: bytes) -> str:
-    """Return a message as XML can carry it; queued texts are UTF-8."""
+    """Return a message as a text that is valid in XML."""
     return text.decode(errors="replace").translate(_ESCAPED)
 
 
 class StorageOutcomeQueues:
-    """The queues that schedulers read.
+    """The queues in which schedulers read outcomes.
 
-    Base64 is what a queue trigger of Azure Functions expects by default.
+    Messages are in base64, which a queue trigger of Azure Functions expects by default.
     """
 
     def __init__(self, config: StorageConfig, credential: Callable[[], TokenCredential]) -> None:
@@ -118,8 +119,8 @@ class StorageOutcomeQueues:
 
     def put(self, queue: str, text: bytes) -> None:
         """Queue a message without an expiry."""
-        with translated("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"):
-            self._client(queue).send_message(text, time_to_live=_FOR_EVER)
+        with azure_errors("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"):
+            self._client(queue).send_message(text, time_to_live=_NO_EXPIRY)
 
     def _make_client(self, queue: str) -> QueueClient:
         encode = BinaryBase64EncodePolicy()

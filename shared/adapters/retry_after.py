@@ -9,25 +9,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: The longest wait that is respected, while the mail has time left.
+#: A longer wait is shortened to this.
 MAX_WAIT = timedelta(hours=6)
 
 
 def requested_wait(headers: Mapping[str, str]) -> timedelta | None:
-    """Return the wait of a response's `Retry-After`, else None.
+    """Return the wait in the header `Retry-After` of a response, or None.
 
-    A date is compared with the response's own clock, because this host's clock can be wrong by hours.
+    If the header has a date, it is compared with the date of the response, because the clock of this host can
+    be wrong by hours.
     """
-    answered = headers.get("Date")
+    sent_at = headers.get("Date")
     try:
-        now = _moment(answered) if answered else datetime.now(UTC)
+        now = _moment(sent_at) if sent_at else datetime.now(UTC)
     except (ValueError, OverflowError):
         now = datetime.now(UTC)
     return retry_after(headers.get("Retry-After"), now)
 
 
 def retry_after(text: str | None, now: datetime) -> timedelta | None:
-    """Parse a `Retry-After`: seconds or a date (RFC 9110 10.2.3).
+    """Parse a `Retry-After`: seconds or a date (RFC 9110 section 10.2.3).
 
     Graph also writes decimals such as `2.128`.
     """
@@ -42,7 +43,7 @@ def retry_after(text: str | None, now: datetime) -> timedelta | None:
 
 
 def _seconds(text: str, _now: datetime) -> timedelta:
-    """Return the largest number, as a server and a gateway can both set one."""
+    """Return the largest number; a server and a gateway can both set one."""
     longest = max(float(part) for part in text.split(","))
     return timedelta(seconds=min(longest, MAX_WAIT.total_seconds()))
 

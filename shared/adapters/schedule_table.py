@@ -1,7 +1,8 @@
-"""Azure Table Storage: the schedule of each mailbox, one row.
+"""Store the schedules of the mailboxes in Azure Table Storage.
 
-It shares the table of the tenant settings, so that an update of only the code, without provisioning, finds
-the table. Its partition is no tenant id, and no tenant's row has its key.
+The rows are in the table of the tenant settings, so that a deployment of the code alone, without the
+infrastructure, does not need a new table. The partition is no tenant id, so no row is mistaken for that of a
+tenant.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from azure.data.tables import TableServiceClient
 
 _PARTITION = "schedule"
-#: Mails wait for these calls, and the outcome of a refused mail is recorded after them. So they time out
-#: early, and the process continues without the shared schedule.
-_IMPATIENT: dict[str, Any] = {"read_timeout": 5, "retry_total": 1}
+#: Mails wait for these calls, and the outcome of a refused mail is recorded after them. So the calls have
+#: short timeouts, after which the process continues without the shared schedule.
+_SHORT_TIMEOUTS: dict[str, Any] = {"read_timeout": 5, "retry_total": 1}
 
 
 class TableScheduleStore:
@@ -35,20 +36,21 @@ class TableScheduleStore:
     def load(self, key: str) -> tuple[Schedule, datetime | None]:
         """Return a mailbox's schedule and storage's time.
 
-        The schedule is empty where none can be read.
+        The schedule is empty if there is none, or this version cannot read it.
         """
-        answered = ResponseTime()
-        row = find_row(self._table, _PARTITION, key, raw_response_hook=answered.note, **_IMPATIENT)
+        response_time = ResponseTime()
+        row = find_row(self._table, _PARTITION, key, raw_response_hook=response_time.note, **_SHORT_TIMEOUTS)
         if row is None:
-            return Schedule(), answered.moment
+            return Schedule(), response_time.moment
         known = read_document(Schedule, row.get("Document")) or Schedule()
-        return replace(known, etag=etag_of(row)), answered.moment
+        return replace(known, etag=etag_of(row)), response_time.moment
 
     def save(self, key: str, schedule: Schedule) -> Schedule | None:
         """Write a schedule if it is unchanged since it was read, else None.
 
-        Also None where only the response to the write was lost: the slots of that write stay unused.
+        The result is also None if only the response to the write was lost. The slots of that write are not
+        used then.
         """
         row = {"PartitionKey": _PARTITION, "RowKey": key, "Document": write_document(schedule)}
-        etag = write_if_unchanged(self._table, row, schedule.etag, **_IMPATIENT)
+        etag = write_if_unchanged(self._table, row, schedule.etag, **_SHORT_TIMEOUTS)
         return None if etag is None else replace(schedule, etag=etag)

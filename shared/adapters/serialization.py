@@ -1,6 +1,6 @@
 """Read and write values as JSON for one column of a table row.
 
-Members that another version of the app wrote survive a rewrite.
+Members that only another version of the app knows are preserved when a value is written again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ADDITIONS = "additions"
 
 @functools.cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - any dataclass
-    """Cache the adapter: building one takes 100 times as long as using it."""
+    """Return a cached adapter; building one takes 100 times as long as a use."""
     return TypeAdapter(kind)
 
 
@@ -33,20 +33,20 @@ def write_document(value: object) -> str:
     written = _adapter(kind).dump_python(
         value, mode="json", exclude={"etag", "stored_status"}, exclude_defaults=True
     )
-    return json.dumps(_merged(kind, written), ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(_merge_additions(kind, written), ensure_ascii=False, separators=(",", ":"))
 
 
 def read_document[Value](kind: type[Value], text: object) -> Value | None:
-    """Read a value; None where this version cannot read it."""
+    """Read a value; None if this version of the app cannot read it."""
     shape: Any = kind
     try:
-        found: Value = _adapter(shape).validate_python(_parted(shape, json.loads(str(text))))
+        found: Value = _adapter(shape).validate_python(_separate_additions(shape, json.loads(str(text))))
     except (ValidationError, ValueError, RecursionError):
         return None
     return found
 
 
-class _Part(NamedTuple):
+class _Member(NamedTuple):
     """A member of a dataclass: the name in storage, and the nested type."""
 
     stored_as: str
@@ -54,35 +54,41 @@ class _Part(NamedTuple):
 
 
 @functools.cache
-def _parts(kind: Any) -> Mapping[str, _Part]:  # noqa: ANN401 - any dataclass
+def _members(kind: Any) -> Mapping[str, _Member]:  # noqa: ANN401 - any dataclass
     """Return the members of a dataclass by name."""
     hints = get_type_hints(kind)
     return {
-        part.name: _Part(part.metadata.get(STORED_AS, part.name), _inner(hints[part.name]))
+        part.name: _Member(part.metadata.get(STORED_AS, part.name), _nested_type(hints[part.name]))
         for part in fields(kind)
     }
 
 
-def _inner(hint: Any) -> Any:  # noqa: ANN401 - a type hint
-    """Return the type inside `X | None` and `tuple[X, ...]`."""
-    return next((part for part in (hint, *get_args(hint)) if is_dataclass(part) or _is_enum(part)), None)
+def _nested_type(hint: Any) -> Any:  # noqa: ANN401 - a type hint
+    """Return the dataclass or enumeration inside a type hint, if any.
+
+    For `X | None` and `tuple[X, ...]` this is `X`.
+    """
+    for candidate in (hint, *get_args(hint)):
+        if is_dataclass(candidate) or _is_enum(candidate):
+            return candidate
+    return None
 
 
 def _is_enum(kind: Any) -> bool:  # noqa: ANN401 - a type hint
     return isinstance(kind, EnumType)
 
 
-def _parted(kind: Any, found: Any) -> Any:  # noqa: ANN401 - JSON, and what it is to become
+def _separate_additions(kind: Any, found: Any) -> Any:  # noqa: ANN401 - JSON, and what it is to become
     """Move members that this version does not know into `additions`."""
     if isinstance(found, list):
-        return [_parted(kind, each) for each in found]
+        return [_separate_additions(kind, each) for each in found]
     if not isinstance(found, dict) or not is_dataclass(kind):
         return found
     shape: Any = kind
-    parts = _parts(shape)
+    parts = _members(shape)
     additions = dict(found)
     known = {
-        name: _parted(part.inner, additions.pop(part.stored_as))
+        name: _separate_additions(part.inner, additions.pop(part.stored_as))
         for name, part in parts.items()
         if part.stored_as in found
     }
@@ -100,19 +106,19 @@ def _is_unknown(kind: Any, value: object) -> bool:  # noqa: ANN401 - a type hint
     return isinstance(value, str) and value not in known and OTHER_VERSION in known
 
 
-def _merged(kind: Any, written: Any) -> Any:  # noqa: ANN401 - JSON, and what it was
+def _merge_additions(kind: Any, written: Any) -> Any:  # noqa: ANN401 - JSON, and what it was
     """Put `additions` back where they were read.
 
     A value that has changed since is not replaced.
     """
     if isinstance(written, list):
-        return [_merged(kind, each) for each in written]
+        return [_merge_additions(kind, each) for each in written]
     if not isinstance(written, dict) or not is_dataclass(kind):
         return written
     shape: Any = kind
-    parts = _parts(shape)
+    parts = _members(shape)
     known = {
-        parts[name].stored_as: _merged(parts[name].inner, value)
+        parts[name].stored_as: _merge_additions(parts[name].inner, value)
         for name, value in written.items()
         if name != _ADDITIONS and not (_is_enum(parts[name].inner) and value == OTHER_VERSION)
     }

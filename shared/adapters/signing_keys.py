@@ -36,11 +36,12 @@ class KeyLifetimes:
     """How long keys are used, in seconds.
 
     Attributes:
-        refresh_after: older keys are still used, and fetched again in the background; Entra rotates its keys
-            every few weeks and may at any time.
-        discard_after: keys are trusted no longer than this, even while Entra can't be reached.
-        look_up_interval: an unknown key id is looked up at most this often, as any caller can send one.
-        failure_interval: the same after a failed attempt.
+        refresh_after: the age from which keys are fetched again in the background, while they are still used.
+            Entra rotates its keys every few weeks, and may do so at any time.
+        discard_after: the age from which keys are not used any more, even if Entra can't be reached.
+        look_up_interval: the minimum time between two look-ups of unknown key ids, because any caller can
+            send one.
+        failure_interval: the minimum time until the next attempt after a failed one.
     """
 
     refresh_after: float = 3600.0
@@ -50,7 +51,7 @@ class KeyLifetimes:
 
 
 class SigningKeys:
-    """One tenant's keys by id; known keys need no request to Entra."""
+    """The keys of one tenant, which are cached."""
 
     def __init__(self, url: str, http: HttpClient, lifetimes: KeyLifetimes) -> None:
         self._url = url
@@ -87,10 +88,10 @@ class SigningKeys:
         return time.monotonic() - self._fetched_at
 
     def _look_up(self) -> None:
-        """Fetch the keys for an unknown id, unless that was tried just before.
+        """Fetch the keys because of an unknown id, unless that was just tried.
 
-        Where no key is known, every caller waits for the first fetch. Otherwise one does, and the others get
-        an error that asks them to repeat the request.
+        If no keys are known yet, every caller waits for the first fetch. If there are some, one caller
+        fetches the keys, and the others get an error that asks them to repeat the request.
         """
         if not self._fetching.acquire(blocking=not self._usable()):
             raise EntraUnavailableError
@@ -104,17 +105,17 @@ class SigningKeys:
             self._fetching.release()
 
     def _refresh_in_background(self) -> None:
-        """Refresh old keys in a thread, one at a time; callers use the old ones."""
+        """Refresh old keys in a thread, while callers still use them."""
         due = self._age() > self._lifetimes.refresh_after and not self._failed_lately()
         if due and self._fetching.acquire(blocking=False):
             try:
                 threading.Thread(target=self._refresh, daemon=True).start()
             except RuntimeError:
-                # The process has no thread left: the next caller tries again.
+                # The process cannot start another thread now, so the next caller tries again.
                 self._fetching.release()
 
     def _refresh(self) -> None:
-        """Fetch the keys and release the lock; after a failure the old ones stay."""
+        """Fetch the keys and release the lock; a failure changes nothing."""
         try:
             with suppress(ProblemError):
                 self._fetch()
@@ -133,9 +134,12 @@ class SigningKeys:
             raise
 
     def _download(self) -> Mapping[str, PyJWK]:
-        """Fetch the keys.
+        """Return the keys that Entra publishes.
 
-        A response that breaks off, or is no key set, proves nothing about a token.
+        Raises:
+            EntraUnavailableError: there is no response, or it cannot be read, which proves nothing about a
+                token.
+            ConfigurationError: what `HttpClient.request` raises.
         """
         try:
             response = self._http.request("GET", self._url, {}, None)
@@ -148,5 +152,5 @@ class SigningKeys:
 
 
 def _is_for_tokens(key: PyJWK) -> bool:
-    """Return whether it can verify the algorithm of Entra's tokens, RS256."""
+    """Return whether a key can verify RS256, the algorithm of Entra's tokens."""
     return key.key_type == "RSA" and key.public_key_use in {"sig", None}

@@ -1,10 +1,9 @@
 """Convert times that another host wrote to this host's clock.
 
-Storage's clock, which all hosts share, is the reference.
-
-Storage stamps each row when it is written, and each response when it is sent. The difference is the age of a
-row, whatever the hosts' clocks say. Each row also holds the time by its writer's clock, so the difference
-between that clock and this host's is known, and the times in the row are corrected by it.
+The clock of storage is the reference, because all hosts share it. Storage adds a time to each row when it is
+written, and to each response when it is sent. The difference is the age of the row, even if the clocks of the
+hosts are wrong. Each row also has the time of its writer's clock. From these times follows the difference
+between the writer's clock and this host's clock, by which the times in the row are corrected.
 """
 
 from __future__ import annotations
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
 
 #: The column that holds the time by the writer's clock.
 WRITTEN_AT = "WrittenAt"
-#: A response states whole seconds, and its transfer takes time.
-_UNNOTICED = timedelta(seconds=5)
+#: A smaller difference is ignored: a response has its time in whole seconds, and its transfer takes time.
+_TOLERANCE = timedelta(seconds=5)
 
 
 def utc_now() -> datetime:
@@ -47,30 +46,31 @@ class ResponseTime:
         self.moment = found.replace(tzinfo=UTC) if found and found.tzinfo is None else found
 
 
-def on_own_clock(found: Delivery, row: Row, answered: datetime | None, now: datetime) -> Delivery:
+def convert_to_own_clock(found: Delivery, row: Row, read_at: datetime | None, now: datetime) -> Delivery:
     """Convert a row's times from its writer's clock to this host's clock.
 
     Args:
-        found: what the row says.
-        row: the row, with its writer's time and storage's timestamp.
-        answered: storage's time when the row was read.
+        found: the delivery in the row.
+        row: the row, with the time of the writer's clock and storage's timestamp.
+        read_at: storage's time when the row was read; None if it is not known.
         now: this host's time.
     """
     written_at, stamp = row.get(WRITTEN_AT), row.metadata.get("timestamp")  # type: ignore[attr-defined]
-    if not isinstance(written_at, datetime) or not isinstance(stamp, datetime) or answered is None:
+    if not isinstance(written_at, datetime) or not isinstance(stamp, datetime) or read_at is None:
         return found
-    ahead = now - max(answered - stamp, timedelta(0)) - written_at
-    return found if abs(ahead) <= _UNNOTICED else _moved(found, ahead)
+    age = max(read_at - stamp, timedelta(0))
+    ahead = now - age - written_at
+    return found if abs(ahead) <= _TOLERANCE else _shifted(found, ahead)
 
 
-def _moved(found: Delivery, by: timedelta) -> Delivery:
+def _shifted(found: Delivery, by: timedelta) -> Delivery:
     uncertain_send = found.uncertain_send
     return replace(
         found,
         updated_at=found.updated_at + by,
         trying_since=found.trying_since + by,
         claim_ends_at=found.claim_ends_at and found.claim_ends_at + by,
-        # Kept equal to the end of the claim; otherwise the claim would count as one of an older version.
+        # This stays equal to the end of the claim. If not, the claim would count as one of an older version.
         claim_id_until=found.claim_id_until and found.claim_id_until + by,
         lost_since=found.lost_since and found.lost_since + by,
         next_attempt_at=found.next_attempt_at and found.next_attempt_at + by,
@@ -81,6 +81,7 @@ def _moved(found: Delivery, by: timedelta) -> Delivery:
             since=uncertain_send.since + by,
             worker_began_at=uncertain_send.worker_began_at and uncertain_send.worker_began_at + by,
         ),
-        # Compared with `trying_since`, to count the refusals of the current attempts.
+        # The times of the history are compared with `trying_since`, to count the refusals of the current
+        # attempts.
         history=tuple(replace(step, at=step.at + by) for step in found.history),
     )

@@ -1,6 +1,6 @@
-"""Azure Table Storage: read and write rows; the tenant settings.
+"""Read and write rows of Azure Table Storage, such as tenant settings.
 
-A row holds the whole value as JSON in one column; the other columns are those that queries filter by.
+A row has the whole value as JSON in one column. Other columns exist only if queries use them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from azure.core.exceptions import (
 )
 from azure.data.tables import TableServiceClient, UpdateMode
 
-from shared.adapters.azure_errors import is_missing, translated
-from shared.adapters.bounded_transport import bounded
+from shared.adapters.azure_errors import azure_errors, is_missing
+from shared.adapters.bounded_transport import bounded_transport
 from shared.adapters.serialization import read_document, write_document
 from shared.errors import PreconditionFailedError, TransientError
 from shared.settings.tenant import Status, TenantSettings
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from shared.config import StorageConfig
 
-#: A call that takes longer is repeated by the host or the person; the SDK would wait five minutes.
+#: A call that takes longer fails, and the host or the person repeats it. With the default options, the SDK
+#: would wait for five minutes.
 STORAGE_OPTIONS: dict[str, Any] = {
     "connection_timeout": 5,
     "read_timeout": 20,
@@ -43,8 +44,8 @@ STORAGE_OPTIONS: dict[str, Any] = {
     "api_version": API_VERSION,
 }
 
-#: Storage may carry out a write up to 30 seconds after it was sent; a client that gives up and reads earlier
-#: does not see it.
+#: Storage may carry out a write up to 30 seconds after it was sent. A client that gives up before that and
+#: then reads the row would not see the write.
 #: https://learn.microsoft.com/rest/api/storageservices/setting-timeouts-for-table-service-operations
 TABLE_OPTIONS: dict[str, Any] = STORAGE_OPTIONS | {"read_timeout": 35}
 #: A read changes nothing, so it can time out early.
@@ -58,16 +59,16 @@ def table_service(config: StorageConfig, credential: Callable[[], TokenCredentia
     """Connect to the tables of the storage account."""
     if config.connection_string:
         return TableServiceClient.from_connection_string(
-            config.connection_string, transport=bounded(TABLE_OPTIONS), **TABLE_OPTIONS
+            config.connection_string, transport=bounded_transport(TABLE_OPTIONS), **TABLE_OPTIONS
         )
     return TableServiceClient(
-        config.table_uri, credential=credential(), transport=bounded(TABLE_OPTIONS), **TABLE_OPTIONS
+        config.table_uri, credential=credential(), transport=bounded_transport(TABLE_OPTIONS), **TABLE_OPTIONS
     )
 
 
 def table_errors() -> AbstractContextManager[None]:
     """Translate the errors of a table call."""
-    return translated("storage_unavailable", "storage_denied", "storage_incomplete", service="tables")
+    return azure_errors("storage_unavailable", "storage_denied", "storage_incomplete", service="tables")
 
 
 def etag_of(row: Row) -> str:
@@ -85,14 +86,14 @@ class TableSettingsStore:
         self._table = service.get_table_client(TENANT_SETTINGS)
 
     def load(self, tenant_id: str) -> TenantSettings:
-        """Return the tenant's settings; if none are stored, unconfigured ones.
+        """Return the tenant's settings; unconfigured ones if none are stored.
 
-        Settings that this version can't read have the status `other_version`, and nothing else.
+        If this version can't read them, the result has the status `other_version`, and no other member.
         """
         row = find_row(self._table, tenant_id, "smtp")
         if row is None:
-            left = find_row(self._table, tenant_id, _GENERATIONS)
-            return TenantSettings(tenant_id, last_version=left["Generations"] if left else 0)
+            removed = find_row(self._table, tenant_id, _GENERATIONS)
+            return TenantSettings(tenant_id, last_version=removed["Generations"] if removed else 0)
         unreadable = TenantSettings(tenant_id, status=Status.OTHER_VERSION)
         return replace(read_document(TenantSettings, row.get("Document")) or unreadable, etag=etag_of(row))
 
@@ -118,7 +119,7 @@ class TableSettingsStore:
     def remove(self, tenant_id: str) -> None:
         """Remove a tenant's settings.
 
-        The number of the last version remains, so that none is used twice.
+        The number of the last version is kept, so that no version is used twice.
         """
         last_version = self.load(tenant_id).last_version
         row = {"PartitionKey": tenant_id, "RowKey": _GENERATIONS, "Generations": last_version}
@@ -128,9 +129,9 @@ class TableSettingsStore:
 
 
 def find_row(table: TableClient, partition: str, row: str, **options: Any) -> Row | None:  # noqa: ANN401
-    """Read one row by its keys, else None; `options` are the SDK's.
+    """Return the row with these keys, or None; `options` are the SDK's.
 
-    It queries, because reading a single row of a table that does not exist returns the same error as a
+    This uses a query, because a request for a single row returns the same error for a missing table as for a
     missing row.
     """
     with table_errors():
@@ -158,10 +159,10 @@ def write_row(table: TableClient, row: dict[str, Any], etag: str | None, **optio
 
 
 def find_written(table: TableClient, row: dict[str, Any], **options: Any) -> str | None:  # noqa: ANN401
-    """Return the ETag of a row that equals what was to be written, else None.
+    """Return the ETag of a row that equals the one to write, or None.
 
-    The response to a write may be lost, and its repetition then conflicts with its own first attempt. If the
-    row cannot be read, it is not taken for another writer's row.
+    The response to a write may be lost, and the repeated write then conflicts with its own first attempt. If
+    the row cannot be read, this raises an error, so that the row is not taken for that of another writer.
 
     Raises:
         TransientError: the row cannot be read.
@@ -176,7 +177,7 @@ def etag_in(response: Row) -> str:
     """Return the ETag in the response to a write.
 
     Raises:
-        TransientError: the response broke off before it.
+        TransientError: the response was cut off before it.
     """
     if not response.get("etag"):
         raise TransientError("storage_unavailable", service="tables")
@@ -189,9 +190,10 @@ def write_if_unchanged(
     etag: str | None,
     **options: Any,  # noqa: ANN401 - the SDK's
 ) -> str | None:
-    """Write a row if it is unchanged, with one call, else return None.
+    """Write a row by one call, if it is unchanged; return its new ETag.
 
-    None also where an earlier attempt of the call wrote it. Columns of another version are preserved.
+    Returns None if the row has changed, or if an earlier attempt of this call has written it. Columns that
+    only another version of the app knows are preserved.
     """
     with table_errors():
         try:
@@ -204,7 +206,7 @@ def write_if_unchanged(
                 )
             )
         except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError) as error:
-            # A new row can only lack its table, for which the SDK returns no code.
+            # For a new row, "not found" can only mean the table, and the SDK returns no code for that.
             no_table = etag is None and isinstance(error, ResourceNotFoundError)
             if no_table or is_missing(error):
                 raise

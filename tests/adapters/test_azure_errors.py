@@ -7,7 +7,7 @@ from azure.core import exceptions
 from azure.core.exceptions import AzureError, HttpResponseError
 from azure.identity import CredentialUnavailableError
 
-from shared.adapters.azure_errors import translated
+from shared.adapters.azure_errors import azure_errors
 from shared.errors import ConfigurationError, TransientError
 
 
@@ -18,7 +18,7 @@ def http_error(status: int) -> HttpResponseError:
 
 
 def raise_translated(error: Exception) -> None:
-    with translated("storage_unavailable", "storage_denied", service="tables"):
+    with azure_errors("storage_unavailable", "storage_denied", service="tables"):
         raise error
 
 

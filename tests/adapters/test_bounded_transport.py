@@ -12,7 +12,7 @@ from azure.data.tables import TableServiceClient
 from azure.storage.blob import BlobServiceClient
 from azure.storage.queue import QueueClient
 
-from shared.adapters.bounded_transport import bounded
+from shared.adapters.bounded_transport import bounded_transport
 from shared.adapters.table_storage import STORAGE_OPTIONS, TABLE_OPTIONS
 from shared.errors import NothingSentError
 from shared.time_limit import SENDING, limited
@@ -25,19 +25,25 @@ CONNECTION = (
 
 def probe_tables() -> None:
     options = TABLE_OPTIONS
-    service = TableServiceClient.from_connection_string(CONNECTION, transport=bounded(options), **options)
+    service = TableServiceClient.from_connection_string(
+        CONNECTION, transport=bounded_transport(options), **options
+    )
     service.get_table_client("Deliveries").get_entity("p", "r")
 
 
 def request_blobs() -> None:
     options = STORAGE_OPTIONS
-    service = BlobServiceClient.from_connection_string(CONNECTION, transport=bounded(options), **options)
+    service = BlobServiceClient.from_connection_string(
+        CONNECTION, transport=bounded_transport(options), **options
+    )
     service.get_blob_client("attachments", "a").get_blob_properties()
 
 
 def request_queues() -> None:
     options = STORAGE_OPTIONS
-    queue = QueueClient.from_connection_string(CONNECTION, "q", transport=bounded(options), **options)
+    queue = QueueClient.from_connection_string(
+        CONNECTION, "q", transport=bounded_transport(options), **options
+    )
     queue.send_message("m")
 
 
@@ -85,8 +91,8 @@ def test_a_wait_between_two_tries_ends_with_the_limit(
 ) -> None:
     system, _ = allowed_timeouts
     with limited(system):
-        bounded(TABLE_OPTIONS).sleep(3600)
+        bounded_transport(TABLE_OPTIONS).sleep(3600)
 
     assert system.passed == SENDING
-    bounded(TABLE_OPTIONS).sleep(1)
+    bounded_transport(TABLE_OPTIONS).sleep(1)
     assert system.passed == SENDING + timedelta(seconds=1)

@@ -157,7 +157,7 @@ def test_every_number_of_the_table_leads_to_a_code_of_the_catalogue() -> None:
     for number, code in ENTRA_CODES.items():
         assert code.meaning.endswith(".")
         response = {"error": "invalid_request", "error_codes": [number]}
-        assert entra_error(response, "ada@contoso.com").code == code.ours
+        assert entra_error(response, "ada@contoso.com").code == code.problem_code
 
 
 @pytest.mark.parametrize(

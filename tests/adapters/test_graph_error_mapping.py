@@ -414,7 +414,7 @@ def test_for_a_generic_code_the_status_decides_and_the_code_is_not_logged(
 def test_every_code_of_the_table_leads_to_a_code_of_the_catalogue() -> None:
     for code, found in GRAPH_CODES.items():
         assert found.meaning.endswith(".")
-        assert graph_error(error_response(400, code), a_sender(), names_draft=True).code == found.ours
+        assert graph_error(error_response(400, code), a_sender(), names_draft=True).code == found.problem_code
 
 
 def test_a_mailbox_over_its_limit_gets_no_request_for_at_least_an_hour() -> None:

@@ -210,9 +210,9 @@ def _delivery(
 
 def _rows(mail: Delivery) -> Iterator[dict[str, object]]:
     yield delivery_table._row(mail)
-    yield delivery_table._place(mail)
+    yield delivery_table._time_index_row(mail)
     if mail.status in PENDING:
-        yield delivery_table._pending_place(mail)
+        yield delivery_table._pending_index_row(mail)
 
 
 def _row(name: str, costs: list[Costs]) -> list[str]:

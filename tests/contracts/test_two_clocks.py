@@ -12,7 +12,7 @@ import pytest
 from azure.data.tables import TableEntity, UpdateMode
 
 from shared.adapters.delivery_table import TableDeliveryLog
-from shared.adapters.storage_clock import WRITTEN_AT, ResponseTime, on_own_clock
+from shared.adapters.storage_clock import WRITTEN_AT, ResponseTime, convert_to_own_clock
 from shared.deliveries.delivery import CLAIM_DURATION, Delivery
 from shared.deliveries.status import DeliveryStatus
 from shared.deliveries.uncertain_send import UncertainSend
@@ -70,7 +70,7 @@ def test_a_claim_by_a_host_with_another_clock_is_not_of_an_older_version(ahead: 
     )
     claimed = replace(claimed, uncertain_send=UncertainSend(there, worker_began_at=there))
 
-    found = on_own_clock(claimed, row, stamp, stamp)
+    found = convert_to_own_clock(claimed, row, stamp, stamp)
     assert (found.own_claim, found.claim_ends_at) == ("c-1", stamp + CLAIM_DURATION)
     assert (found.may_have_been_sent, found.updated_at) == (False, stamp)
     assert found.uncertain_send == UncertainSend(stamp, worker_began_at=stamp)
@@ -143,7 +143,7 @@ def test_without_a_time_of_the_response_nothing_is_moved(tables: Tables, tenant:
     with tables.get_table_client(DELIVERIES) as client:
         row = client.get_entity(tenant, "m-1")
 
-    moved = on_own_clock(uncertain(tenant, now), row, None, now + timedelta(hours=1))
+    moved = convert_to_own_clock(uncertain(tenant, now), row, None, now + timedelta(hours=1))
     assert moved == uncertain(tenant, now)
 
 
@@ -160,7 +160,7 @@ def test_an_unused_claim_is_known_despite_another_clock_or_a_slow_write(late: ti
     row = Delivery("t", "m-1", DeliveryStatus.SENDING, NOON, NOON, NOON).with_claim("q-1", NOON, "claim-1")
     read = NOON + timedelta(hours=1)
 
-    found = on_own_clock(row, Stamped(late), read, read)
+    found = convert_to_own_clock(row, Stamped(late), read, read)
     assert found.claim_ends_at == NOON + late + CLAIM_DURATION
     assert (found.own_claim, found.may_have_been_sent) == ("claim-1", False)
 
@@ -170,4 +170,4 @@ def test_a_claim_of_an_older_version_stays_one_on_another_clock() -> None:
     older = replace(row, claimed_by="q-2", claim_ends_at=NOON + 2 * CLAIM_DURATION)
     read = NOON + timedelta(hours=1)
 
-    assert on_own_clock(older, Stamped(timedelta(minutes=5)), read, read).own_claim is None
+    assert convert_to_own_clock(older, Stamped(timedelta(minutes=5)), read, read).own_claim is None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from shared.adapters.storage_clock import WRITTEN_AT, on_own_clock
+from shared.adapters.storage_clock import WRITTEN_AT, convert_to_own_clock
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import OutcomeUnknownError, ProblemError
 from shared.sending.deliver import deliver
@@ -92,7 +92,7 @@ class HostDeliveries:
         if found is None:
             return None
         stamp: Any = self._stamps[tenant_id, message_id]
-        return on_own_clock(found, stamp, self._system.true.now(), self._system.now())
+        return convert_to_own_clock(found, stamp, self._system.true.now(), self._system.now())
 
     def _with_timestamp(self, written: Delivery | None) -> Delivery | None:
         if written:
