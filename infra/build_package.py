@@ -54,10 +54,10 @@ def app_files(root: Path = ROOT) -> list[str]:
     """Return the app's own files, relative to the project's root."""
     found = (path for pattern in APP for path in root.glob(pattern))
     paths = (path.relative_to(root) for path in found if path.is_file())
-    return sorted(path.as_posix() for path in paths if not any(map(_left_behind, path.parts)))
+    return sorted(path.as_posix() for path in paths if not any(map(_is_excluded, path.parts)))
 
 
-def _left_behind(name: str) -> bool:
+def _is_excluded(name: str) -> bool:
     return name == "__pycache__" or name.startswith(".")
 
 

@@ -106,11 +106,11 @@ def cost_of(traffic: Traffic, prices: Prices) -> Cost:
         + files_gb * traffic.attachment_days / 30 * prices.stored_gb,
         # Tokens are kept in memory: about one read an hour for each instance, not one a mail.
         vault=0.1 * prices.vault_calls_10_000,
-        logs=_above(_logged(traffic) / BYTES_A_GB, prices.free_log_gb) * prices.log_gb,
+        logs=_billable(_logged(traffic) / BYTES_A_GB, prices.free_log_gb) * prices.log_gb,
         alerts=traffic.alert_rules * prices.alert_rule,
         availability=traffic.availability_calls * prices.availability_call,
         # Files leave Azure in base64, a third longer than they are.
-        egress=_above(files_gb * 4 / 3, prices.free_egress_gb) * prices.egress_gb,
+        egress=_billable(files_gb * 4 / 3, prices.free_egress_gb) * prices.egress_gb,
     )
 
 
@@ -122,8 +122,8 @@ def _executing(traffic: Traffic, prices: Prices) -> float:
     """
     gb_seconds = traffic.mails * traffic.seconds_a_mail / traffic.mails_at_once * traffic.memory_gb
     free = traffic.always_ready_instances == 0
-    paid_seconds = _above(gb_seconds, prices.free_gb_seconds if free else 0)
-    paid_calls = _above(traffic.mails, prices.free_executions if free else 0)
+    paid_seconds = _billable(gb_seconds, prices.free_gb_seconds if free else 0)
+    paid_calls = _billable(traffic.mails, prices.free_executions if free else 0)
     return paid_seconds * prices.gb_second + paid_calls / 1e6 * prices.executions_million
 
 
@@ -133,7 +133,7 @@ def _logged(traffic: Traffic) -> float:
     return traffic.mails * a_mail + 30 * traffic.idle_log_bytes_a_day * max(1, traffic.always_ready_instances)
 
 
-def _above(used: float, free: float) -> float:
+def _billable(used: float, free: float) -> float:
     return max(0.0, used - free)
 
 

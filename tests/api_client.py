@@ -37,7 +37,7 @@ def content(reply: Response) -> dict[str, Any]:
     return found
 
 
-def shown(ports: FakeServices, caller: Caller = ADMIN) -> dict[str, Any]:
+def read_settings(ports: FakeServices, caller: Caller = ADMIN) -> dict[str, Any]:
     """Return the settings as the page gets them."""
     return content(call(settings.read, ports, caller=caller))
 

@@ -14,7 +14,7 @@ from shared.errors import (
 )
 from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import ActiveProblem, Status, TenantSettings
-from tests.api_client import call, complete_consent, content, enable, open_start_link, shown
+from tests.api_client import call, complete_consent, content, enable, open_start_link, read_settings
 from tests.builders import a_consent, enabled_services, some_settings
 from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
 
@@ -43,7 +43,7 @@ def ports() -> FakeServices:
 
 
 def test_a_tenant_that_never_came_before_is_not_configured(ports: FakeServices) -> None:
-    view = shown(ports)
+    view = read_settings(ports)
 
     assert view.items() >= EMPTY.items()
     assert view["actions"]["enable"] is True
@@ -53,7 +53,7 @@ def test_a_tenant_that_never_came_before_is_not_configured(ports: FakeServices) 
 def test_after_consent_the_page_shows_who_sends_and_who_consented(ports: FakeServices) -> None:
     complete_consent(ports)
 
-    view = shown(ports)
+    view = read_settings(ports)
 
     assert view["status"] == "enabled"
     assert view["fromEmailAddress"] == "ada@contoso.com"
@@ -67,23 +67,23 @@ def test_after_consent_the_page_shows_who_sends_and_who_consented(ports: FakeSer
 def test_a_pause_of_sending_is_shown_with_its_reason(ports: FakeServices) -> None:
     ports.pause_store.save(SendingPause(NOON, "installing version 1.4"))
 
-    assert shown(ports)["sendingPaused"] == {
+    assert read_settings(ports)["sendingPaused"] == {
         "since": "2026-11-23T12:00:00Z",
         "reason": "installing version 1.4",
     }
 
 
 def test_single_sender_identity_is_on_and_locked_in_every_state(ports: FakeServices) -> None:
-    before = shown(ports)["singleSenderIdentity"]
+    before = read_settings(ports)["singleSenderIdentity"]
     complete_consent(ports)
 
-    assert before == shown(ports)["singleSenderIdentity"] == {"enabled": True, "locked": True}
+    assert before == read_settings(ports)["singleSenderIdentity"] == {"enabled": True, "locked": True}
 
 
 def test_a_pending_consent_is_shown_until_it_expires(ports: FakeServices) -> None:
     window = enable(ports, "reports@contoso.com")
 
-    pending = shown(ports)["pendingConsent"]
+    pending = read_settings(ports)["pendingConsent"]
     ports.system.pass_time(timedelta(minutes=10))
 
     assert pending == {
@@ -92,7 +92,7 @@ def test_a_pending_consent_is_shown_until_it_expires(ports: FakeServices) -> Non
         "largeFileAttachments": False,
         "expiresAt": "2026-11-23T12:10:00Z",
     }
-    assert shown(ports)["pendingConsent"] is None
+    assert read_settings(ports)["pendingConsent"] is None
 
 
 def test_the_problem_of_a_lost_consent_names_who_must_act(ports: FakeServices) -> None:
@@ -100,7 +100,7 @@ def test_the_problem_of_a_lost_consent_names_who_must_act(ports: FakeServices) -
     problem = ActiveProblem("consent_lost", NOON, facts, "correlation-1")
     ports.settings.save(some_settings(status=Status.RECONNECT_NEEDED, problem=problem))
 
-    view = shown(ports)
+    view = read_settings(ports)
 
     assert view["status"] == "reconnect_needed"
     assert view["problem"]["code"] == "consent_lost"
@@ -116,7 +116,7 @@ def test_a_shared_mailbox_is_shown_with_the_account_that_sends_for_it() -> None:
     assert settings.sender is not None
     ports = enabled_services(sender=type(settings.sender)("finance@contoso.com"))
 
-    view = shown(ports)
+    view = read_settings(ports)
 
     assert view["delegatedMailbox"] is True
     assert view["fromEmailAddress"] == "finance@contoso.com"
@@ -150,7 +150,7 @@ def test_enable_needs_one_full_address(ports: FakeServices, address: str) -> Non
 def test_blanks_around_the_address_are_forgiven(ports: FakeServices) -> None:
     enable(ports, " ada@CONTOSO.com ")
 
-    assert shown(ports)["pendingConsent"]["fromEmailAddress"] == "ada@contoso.com"
+    assert read_settings(ports)["pendingConsent"]["fromEmailAddress"] == "ada@contoso.com"
 
 
 @pytest.mark.parametrize(
@@ -191,8 +191,8 @@ def test_enable_works_where_sending_does_not(status: Status) -> None:
 
     complete_consent(ports)
 
-    assert shown(ports)["status"] == "enabled"
-    assert shown(ports)["problem"] is None
+    assert read_settings(ports)["status"] == "enabled"
+    assert read_settings(ports)["problem"] is None
 
 
 def test_a_caller_reaches_only_the_settings_of_their_own_tenant(ports: FakeServices) -> None:
@@ -201,8 +201,8 @@ def test_a_caller_reaches_only_the_settings_of_their_own_tenant(ports: FakeServi
     stranger = Caller(FABRIKAM, "mallory-object-id", "mallory@fabrikam.com")
     call(settings_api.reset_settings, ports, caller=stranger)
 
-    assert shown(ports, stranger)["status"] == "not_configured"
-    assert shown(ports)["status"] == "enabled"
+    assert read_settings(ports, stranger)["status"] == "not_configured"
+    assert read_settings(ports)["status"] == "enabled"
 
 
 def test_reset_removes_address_tokens_and_problem(ports: FakeServices) -> None:
@@ -211,7 +211,7 @@ def test_reset_removes_address_tokens_and_problem(ports: FakeServices) -> None:
     reply = call(settings_api.reset_settings, ports)
 
     assert (reply.status, reply.body) == (204, b"")
-    assert shown(ports).items() >= EMPTY.items()
+    assert read_settings(ports).items() >= EMPTY.items()
     assert ports.vault.secrets == {}
 
 
@@ -227,7 +227,7 @@ def test_a_reset_with_a_lost_response_is_done_and_leaves_no_tokens(ports: FakeSe
     reply = call(settings_api.reset_settings, ports, headers={"if-match": seen})
 
     assert reply.status == 204
-    assert shown(ports)["status"] == "not_configured"
+    assert read_settings(ports)["status"] == "not_configured"
     assert ports.vault.secrets == {}
 
 
@@ -239,7 +239,7 @@ def test_a_consent_starts_although_the_response_to_its_write_was_lost(ports: Fak
     reply = call(settings_api.enable, ports, body, headers={"if-match": seen})
 
     assert reply.status == 202
-    assert shown(ports)["pendingConsent"]["flowId"] == content(reply)["flowId"]
+    assert read_settings(ports)["pendingConsent"]["flowId"] == content(reply)["flowId"]
 
 
 def test_after_reset_everything_can_be_configured_again_at_once(ports: FakeServices) -> None:
@@ -248,7 +248,7 @@ def test_after_reset_everything_can_be_configured_again_at_once(ports: FakeServi
 
     complete_consent(ports, "new@contoso.com")
 
-    assert shown(ports)["fromEmailAddress"] == "new@contoso.com"
+    assert read_settings(ports)["fromEmailAddress"] == "new@contoso.com"
 
 
 def test_reset_ends_a_pending_consent(ports: FakeServices) -> None:
@@ -256,7 +256,7 @@ def test_reset_ends_a_pending_consent(ports: FakeServices) -> None:
 
     call(settings_api.reset_settings, ports)
 
-    assert shown(ports)["pendingConsent"] is None
+    assert read_settings(ports)["pendingConsent"] is None
 
 
 def test_reset_holds_even_while_the_vault_is_unavailable(
@@ -268,8 +268,8 @@ def test_reset_holds_even_while_the_vault_is_unavailable(
     reply = call(settings_api.reset_settings, ports)
 
     assert reply.status == 204
-    assert shown(ports)["status"] == "not_configured"
-    assert shown(ports)["tokensLeftBehind"] is True
+    assert read_settings(ports)["status"] == "not_configured"
+    assert read_settings(ports)["tokensLeftBehind"] is True
     assert "tokens_left_behind" in caplog.text
 
 
@@ -278,8 +278,8 @@ def test_after_a_reset_that_went_well_nothing_is_left_behind(ports: FakeServices
 
     call(settings_api.reset_settings, ports)
 
-    assert shown(ports)["tokensLeftBehind"] is False
-    assert shown(ports)["tokensRecoverableUntil"] is None
+    assert read_settings(ports)["tokensLeftBehind"] is False
+    assert read_settings(ports)["tokensRecoverableUntil"] is None
 
 
 def test_a_changed_page_gets_a_conflict_before_it_overwrites(ports: FakeServices) -> None:
@@ -290,7 +290,7 @@ def test_a_changed_page_gets_a_conflict_before_it_overwrites(ports: FakeServices
         call(settings_api.reset_settings, ports, headers={"if-match": seen})
 
     assert refused.value.code == "settings_changed"
-    assert shown(ports)["status"] == "enabled"
+    assert read_settings(ports)["status"] == "enabled"
 
 
 @pytest.mark.parametrize("form", ["{}", "*", '"other", {}', "W/{}", 'W/"other",W/{}'])
@@ -322,7 +322,7 @@ def test_waiting_mail_is_counted(ports: FakeServices) -> None:
 
     ports.deliveries = Log()
 
-    assert shown(ports)["waitingMails"] == 3
+    assert read_settings(ports)["waitingMails"] == 3
     assert counted == [{status for status in DeliveryStatus if status.startswith("waiting_for_")}]
 
 

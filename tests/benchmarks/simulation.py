@@ -66,7 +66,7 @@ class Load:
     minutes: int = 0
     #: MAILBOX_MESSAGES_PER_MINUTE.
     set_pace: int = 0
-    #: What its refusals ask for, one after the other, in place of the true time.
+    #: The `Retry-After` of its refusals in order, in place of the true time.
     retry_after: tuple[str | None, ...] = ()
     #: The time in which no host takes a message, in seconds.
     stopped: tuple[float, float] = (0.0, 0.0)

@@ -11,7 +11,7 @@ from tests.local_stack.stack import LocalStack
 MAIL = {"to": ["cfo@contoso.com"], "subject": "Sales", "body": {"contentType": "text", "content": "Up."}}
 
 
-def choose_the_apps_own(settings: TenantSettings, address: str) -> None:
+def choose_application_permission(settings: TenantSettings, address: str) -> None:
     settings.from_address.fill(address)
     settings.page.get_by_text("More options").click()
     settings.page.get_by_role("radio", name="Application").check()
@@ -37,7 +37,7 @@ def test_the_application_permission_is_offered_only_with_an_address_list(
 
 
 def test_an_address_that_is_not_listed_names_the_operator(settings: TenantSettings) -> None:
-    choose_the_apps_own(settings, ADA)
+    choose_application_permission(settings, ADA)
 
     settings.enable.click()
 
@@ -53,7 +53,7 @@ def test_where_exchange_decides_the_page_calls_nothing_granted(
     directory = stack.microsoft365.directory
     directory.change_app(CLIENT_ID, exchange_roles=frozenset({REPORTS}))
     try:
-        choose_the_apps_own(settings, REPORTS)
+        choose_application_permission(settings, REPORTS)
         settings.window_of(settings.enable).consent_as(ADA)
         settings.is_enabled_for(REPORTS)
         # Where no token names a role from the start, a consent is looked into for a minute.

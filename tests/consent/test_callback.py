@@ -32,7 +32,7 @@ from tests.api_client import (
     form_token,
     open_start_link,
     post_ticket,
-    shown,
+    read_settings,
 )
 from tests.builders import enabled_services
 from tests.fakes import CONTOSO, FABRIKAM, FakeEntra, FakeServices, MemoryFlows, MemorySettings
@@ -222,7 +222,7 @@ def test_an_expired_consent_is_not_completed(ports: FakeServices) -> None:
     finish(window, ports)
 
     assert flow_result(ports, window) == ("expired", "consent_expired")
-    assert shown(ports)["status"] == "not_configured"
+    assert read_settings(ports)["status"] == "not_configured"
     assert ports.vault.secrets == {}
 
 
@@ -280,8 +280,8 @@ def test_a_declined_consent_leaves_the_old_sender(description: str) -> None:
     )
 
     assert flow_result(ports, window) == ("declined", "consent_declined")
-    assert shown(ports)["fromEmailAddress"] == "ada@contoso.com"
-    assert shown(ports)["pendingConsent"] is None
+    assert read_settings(ports)["fromEmailAddress"] == "ada@contoso.com"
+    assert read_settings(ports)["pendingConsent"] is None
     assert ports.vault.secrets == {f"smtp-{CONTOSO}-1": "tokens"}
 
 
@@ -353,7 +353,7 @@ def test_what_microsoft_grants_beyond_the_request_is_shown_and_not_used(ports: F
 
     finish(window, ports)
 
-    view = shown(ports)
+    view = read_settings(ports)
     assert (view["status"], view["permissions"]) == ("enabled", ["Mail.Send"])
     assert view["surplusPermissions"] == ["Mail.ReadWrite", "User.Read"]
     assert not sender_of(ports.settings.load(CONTOSO)).may_draft
@@ -376,8 +376,8 @@ def test_a_code_that_is_refused_ends_the_consent_with_its_reason(
     finish(window, ports)
 
     assert flow_result(ports, window) == ("failed", code)
-    assert shown(ports)["status"] == "not_configured"
-    assert shown(ports)["pendingConsent"] is None
+    assert read_settings(ports)["status"] == "not_configured"
+    assert read_settings(ports)["pendingConsent"] is None
 
 
 def test_while_the_vault_is_unavailable_no_settings_name_missing_tokens(
@@ -399,7 +399,7 @@ def test_a_callback_after_a_reset_changes_nothing(ports: FakeServices) -> None:
     finish(window, ports)
 
     assert flow_result(ports, window) == ("failed", "consent_superseded")
-    assert shown(ports)["status"] == "not_configured"
+    assert read_settings(ports)["status"] == "not_configured"
     assert ports.vault.secrets == {}
 
 
@@ -411,7 +411,7 @@ def test_a_callback_after_a_newer_consent_was_begun_changes_nothing(ports: FakeS
     assert flow_result(ports, old) == ("failed", "consent_superseded")
 
     finish(new, ports)
-    assert shown(ports)["fromEmailAddress"] == "ada@contoso.com"
+    assert read_settings(ports)["fromEmailAddress"] == "ada@contoso.com"
 
 
 def test_a_reset_while_the_code_is_redeemed_leaves_no_tokens(ports: FakeServices) -> None:
@@ -498,7 +498,7 @@ def test_a_consent_whose_settings_can_not_be_written_is_none(ports: FakeServices
     assert refusal(ports, window) == "consent_interrupted"
 
     ports.settings = there
-    assert shown(ports)["status"] == "not_configured"
+    assert read_settings(ports)["status"] == "not_configured"
 
 
 def test_while_storage_is_unavailable_the_tokens_of_a_consent_are_kept(ports: FakeServices) -> None:
@@ -517,7 +517,7 @@ def test_while_storage_is_unavailable_the_tokens_of_a_consent_are_kept(ports: Fa
     assert refusal(ports, window) == "consent_interrupted"
 
     ports.settings = there
-    assert shown(ports)["status"] == "enabled"
+    assert read_settings(ports)["status"] == "enabled"
     assert flow_result(ports, window) == ("completed", None)
     assert list(ports.vault.secrets) == [f"smtp-{CONTOSO}-1"]
 

@@ -12,7 +12,7 @@ from shared.consent.directory_wait import MAX_WAITING
 from shared.consent.errors import EntraUnavailableError
 from shared.consent.ports import AuthFlow, TokenResponse
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError, TransientError
-from tests.api_client import Window, a_request, call, content, enable, finish, open_start_link, shown
+from tests.api_client import Window, a_request, call, content, enable, finish, open_start_link, read_settings
 from tests.builders import list_senders
 from tests.fakes import NOON, FakeEntra, FakeServices, FakeSystem
 
@@ -73,7 +73,7 @@ def test_a_missing_scope_is_tested_again_with_the_refresh_token(ports: FakeServi
     window = with_large_files(ports, SEND, SEND, BOTH)
 
     assert flow_of(ports, window) == ("completed", None, None)
-    assert shown(ports)["permissions"] == ["Mail.ReadWrite", "Mail.Send"]
+    assert read_settings(ports)["permissions"] == ["Mail.ReadWrite", "Mail.Send"]
     assert ports.system.slept == [1, 2, 3]
 
 

@@ -42,7 +42,7 @@ from tests.api_client import (
     decide,
     form_token,
     post_ticket,
-    shown,
+    read_settings,
     with_redirect,
 )
 from tests.builders import list_senders
@@ -103,7 +103,7 @@ class ConsentStateMachine(RuleBasedStateMachine):
     def reset(self, admin: Caller) -> None:
         call(settings.reset_settings, self.ports, caller=admin)
 
-        view = shown(self.ports)
+        view = read_settings(self.ports)
         assert (view["status"], view["fromEmailAddress"]) == ("not_configured", None)
         assert view["pendingConsent"] is None
 
@@ -223,7 +223,7 @@ class ConsentStateMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_page_can_explain_it(self) -> None:
-        view = shown(self.ports)
+        view = read_settings(self.ports)
         configured = view["status"] != "not_configured"
         assert (view["fromEmailAddress"] is not None) is configured
         assert (view["consentedBy"] is not None) is (configured and view["authorization"] == "delegated")
@@ -241,7 +241,7 @@ class ConsentStateMachine(RuleBasedStateMachine):
     def the_buttons_match_the_settings(self) -> None:
         senders = self.ports.application_senders
         found = with_sender_list(self.ports.settings.load(CONTOSO), senders, self.ports.system.now())
-        actions = shown(self.ports)["actions"]
+        actions = read_settings(self.ports)["actions"]
         wanted = RequestedSender("new@contoso.com", large_file_attachments=True)
         assert actions["enable"] is _allowed(lambda: check_enable(found, wanted))
         assert actions["save"] is _allowed(lambda: check_save(found, wanted))
@@ -253,7 +253,7 @@ class ConsentStateMachine(RuleBasedStateMachine):
             view = content(call(consent.read_flow, self.ports, route={"flow_id": flow_id}))
             ended_badly = view["status"] in {"declined", "failed", "expired"}
             assert (view["problem"] is not None) is ended_badly
-        pending = shown(self.ports)["pendingConsent"]
+        pending = read_settings(self.ports)["pendingConsent"]
         assert pending is None or pending["flowId"] in self.ports.flows.flows
 
     @invariant()

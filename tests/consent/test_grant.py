@@ -24,7 +24,7 @@ from tests.api_client import (
     form_token,
     open_start_link,
     post_ticket,
-    shown,
+    read_settings,
 )
 from tests.builders import ADMIN, a_consent, enabled_services, list_senders
 from tests.fakes import CONTOSO, NOON, FakeServices
@@ -61,7 +61,7 @@ def test_for_any_other_address_the_shared_permissions_are_requested(ports: FakeS
 def test_a_delegated_mailbox_shows_both_the_address_and_the_account(ports: FakeServices) -> None:
     finish(open_start_link(enable(ports, "finance@contoso.com"), ports), ports)
 
-    view = shown(ports)
+    view = read_settings(ports)
     assert view["delegatedMailbox"] is True
     assert (view["fromEmailAddress"], view["consentedBy"]) == ("finance@contoso.com", "ada@contoso.com")
     assert view["permissions"] == ["Mail.Send", "Mail.Send.Shared"]
@@ -75,7 +75,7 @@ def test_the_owner_of_the_address_needs_no_shared_permission(ports: FakeServices
     finish(window, ports)
 
     assert problem_of(ports, window) is None
-    assert shown(ports)["delegatedMailbox"] is False
+    assert read_settings(ports)["delegatedMailbox"] is False
 
 
 def test_a_colleague_may_consent_and_the_page_names_both(ports: FakeServices) -> None:
@@ -84,7 +84,7 @@ def test_a_colleague_may_consent_and_the_page_names_both(ports: FakeServices) ->
 
     decide(window, ports, "continue", form_token(finish(window, ports)))
 
-    view = shown(ports)
+    view = read_settings(ports)
     assert (view["consentStartedBy"], view["consentedBy"]) == ("ada@contoso.com", "reports@contoso.com")
 
 
@@ -104,7 +104,7 @@ def test_less_than_large_files_need_is_a_problem_and_not_a_smaller_consent(ports
     finish(window, ports)
 
     assert problem_of(ports, window) == "permission_not_granted"
-    assert shown(ports)["status"] == "not_configured"
+    assert read_settings(ports)["status"] == "not_configured"
     assert ports.vault.secrets == {}
 
 
@@ -131,7 +131,7 @@ def test_another_account_cannot_take_over_the_address_of_the_first_one() -> None
     finish(window, ports)
 
     assert problem_of(ports, window) == "consent_account_changed"
-    assert shown(ports)["status"] == "reconnect_needed"
+    assert read_settings(ports)["status"] == "reconnect_needed"
 
 
 def test_an_account_that_was_renamed_may_consent_again_for_its_address() -> None:
@@ -151,7 +151,7 @@ def test_an_account_that_was_renamed_may_consent_again_for_its_address() -> None
     assert problem_of(ports, window) is None
     assert "reporting@contoso.com" in page.body.decode()
     decide(window, ports, "continue", form_token(page))
-    view = shown(ports)
+    view = read_settings(ports)
     assert (view["status"], view["delegatedMailbox"]) == ("enabled", False)
     assert (view["permissions"], view["consentedBy"]) == (["Mail.Send"], "reporting@contoso.com")
 
@@ -181,7 +181,7 @@ def test_the_owner_is_recognised_by_sign_in_name_and_by_address(ports: FakeServi
 
     complete_and_list_permissions(ports, address)
 
-    view = shown(ports)
+    view = read_settings(ports)
     assert (view["delegatedMailbox"], view["permissions"]) == (False, ["Mail.Send"])
     assert view["recipientsSee"] == PRIMARY
     assert sender_of(ports.settings.load(CONTOSO)).from_field is None
@@ -202,7 +202,7 @@ def test_no_shared_permissions_are_requested_for_an_address_of_the_account() -> 
     finish(window, ports)
 
     assert ports.authorizer.requested_scopes == [("Mail.Send",)]
-    assert shown(ports)["fromEmailAddress"] == PRIMARY
+    assert read_settings(ports)["fromEmailAddress"] == PRIMARY
 
 
 def _saved(ports: FakeServices, address: str) -> dict[str, str]:
@@ -216,14 +216,17 @@ def test_an_owner_without_address_in_the_id_token_is_known_by_an_api_token(
 ) -> None:
     assert complete_and_list_permissions(ports, PRIMARY, replace(ADMIN, email=PRIMARY)) == ("Mail.Send",)
 
-    assert (shown(ports)["delegatedMailbox"], shown(ports)["permissions"]) == (False, ["Mail.Send"])
+    assert (read_settings(ports)["delegatedMailbox"], read_settings(ports)["permissions"]) == (
+        False,
+        ["Mail.Send"],
+    )
 
 
 def test_an_address_that_microsoft_does_not_return_is_not_shown_as_visible(
     ports: FakeServices,
 ) -> None:
     complete_and_list_permissions(ports, "ada@contoso.com")
-    assert shown(ports)["recipientsSee"] is None
+    assert read_settings(ports)["recipientsSee"] is None
     assert "does not return" in run_checks(CONTOSO, None, ports)[0].detail
 
     ports.authorizer.account = ADA_WITH_ADDRESS
@@ -231,7 +234,7 @@ def test_an_address_that_microsoft_does_not_return_is_not_shown_as_visible(
     assert consent is not None
     ports.tokens.get(CONTOSO, consent, fresh=True)
 
-    assert shown(ports)["recipientsSee"] == PRIMARY
+    assert read_settings(ports)["recipientsSee"] == PRIMARY
     assert PRIMARY in run_checks(CONTOSO, None, ports)[0].detail
 
 
@@ -240,7 +243,7 @@ def test_what_recipients_see_of_a_shared_mailbox_is_not_known(ports: FakeService
 
     complete_and_list_permissions(ports, "finance@contoso.com")
 
-    assert (shown(ports)["delegatedMailbox"], shown(ports)["recipientsSee"]) == (True, None)
+    assert (read_settings(ports)["delegatedMailbox"], read_settings(ports)["recipientsSee"]) == (True, None)
 
 
 def test_a_user_who_is_renamed_continues_sending_from_the_own_mailbox(ports: FakeServices) -> None:
@@ -260,7 +263,7 @@ def test_a_user_who_is_renamed_continues_sending_from_the_own_mailbox(ports: Fak
         None,
         frozenset({"Mail.Send"}),
     )
-    view = shown(ports)
+    view = read_settings(ports)
     assert (view["delegatedMailbox"], view["recipientsSee"]) == (False, "ada.king@contoso.com")
     assert view["consentedBy"] == "ada.king@contoso.com"
 
@@ -346,7 +349,7 @@ def test_an_admin_consents_to_application_permissions(ports: FakeServices) -> No
 
     assert "/v2.0/adminconsent?" in window.address
     assert admin_consent(ports, window) is None
-    view = shown(ports)
+    view = read_settings(ports)
     assert (view["status"], view["authorization"]) == ("enabled", "application")
     assert (view["delegatedMailbox"], view["permissions"]) == (False, ["Mail.Send"])
     assert (view["consentedBy"], view["consentStartedBy"]) == (None, "ada@contoso.com")
@@ -393,7 +396,7 @@ def test_the_app_uses_the_object_id_of_a_mailbox_whose_owner_is_known(
     sender = sender_of(ports.settings.load(CONTOSO), ports.application_senders)
     assert (sender.mailbox, sender.address) == (mailbox, "reports@contoso.com")
     assert sender.is_found_by_address == (connected is None and caller is ADMIN)
-    assert shown(ports)["recipientsSee"] is None
+    assert read_settings(ports)["recipientsSee"] is None
 
 
 def test_a_new_application_consent_keeps_the_object_id_of_the_same_mailbox() -> None:
@@ -415,14 +418,14 @@ def test_a_decline_can_contain_admin_consent_true(ports: FakeServices, error: st
     window = apply(ports)
 
     assert admin_consent(ports, window, error=error) == "consent_declined"
-    assert shown(ports)["status"] == "not_configured"
+    assert read_settings(ports)["status"] == "not_configured"
     assert ports.authorizer.refreshed == []
 
 
 @pytest.mark.parametrize("value", ["", "False", "yes"])
 def test_without_a_clear_yes_nothing_is_taken(ports: FakeServices, value: str) -> None:
     assert admin_consent(ports, apply(ports), admin_consent=value) == "consent_reply_invalid"
-    assert shown(ports)["status"] == "not_configured"
+    assert read_settings(ports)["status"] == "not_configured"
 
 
 def test_a_yes_without_a_token_to_prove_it_is_none(ports: FakeServices) -> None:
@@ -430,7 +433,7 @@ def test_a_yes_without_a_token_to_prove_it_is_none(ports: FakeServices) -> None:
     ports.authorizer.fail.append(ConfigurationError("app_registration_wrong", error="AADSTS700016"))
 
     assert admin_consent(ports, window) == "app_registration_wrong"
-    assert shown(ports)["status"] == "not_configured"
+    assert read_settings(ports)["status"] == "not_configured"
 
 
 def test_a_token_with_less_than_large_files_need_is_a_problem(ports: FakeServices) -> None:
@@ -441,7 +444,7 @@ def test_permissions_that_exchange_gives_are_used_and_never_called_granted(ports
     ports.authorizer.roles = frozenset()
 
     assert admin_consent(ports, apply(ports, largeFileAttachments=True)) is None
-    view = shown(ports)
+    view = read_settings(ports)
     assert (view["permissions"], view["exchangeDecides"]) == ([], True)
     assert sender_of(ports.settings.load(CONTOSO), ports.application_senders).may_draft
 
@@ -450,7 +453,7 @@ def test_a_token_that_cannot_be_read_is_proven_by_use(ports: FakeServices) -> No
     ports.authorizer.roles = None
 
     assert admin_consent(ports, apply(ports, largeFileAttachments=True)) is None
-    view = shown(ports)
+    view = read_settings(ports)
     assert (view["status"], view["permissions"], view["exchangeDecides"]) == ("enabled", [], False)
     sender = sender_of(ports.settings.load(CONTOSO), ports.application_senders)
     assert ports.tokens.get(CONTOSO, sender.consent)
@@ -465,7 +468,7 @@ def test_an_unreadable_token_does_not_clear_the_known_permissions(ports: FakeSer
 
     ports.tokens.get(CONTOSO, sender_of(ports.settings.load(CONTOSO), ports.application_senders).consent)
 
-    assert (shown(ports)["status"], shown(ports)["permissions"]) == ("enabled", ["Mail.Send"])
+    assert (read_settings(ports)["status"], read_settings(ports)["permissions"]) == ("enabled", ["Mail.Send"])
 
 
 def test_a_response_without_scope_grants_the_requested_scope(ports: FakeServices) -> None:
@@ -473,14 +476,14 @@ def test_a_response_without_scope_grants_the_requested_scope(ports: FakeServices
     ports.authorizer.later = [None]
 
     assert finish(open_start_link(enable(ports), ports), ports).status == 303
-    assert shown(ports)["permissions"] == ["Mail.Send"]
+    assert read_settings(ports)["permissions"] == ["Mail.Send"]
 
 
 def test_a_role_beyond_the_request_is_shown_and_not_used(ports: FakeServices) -> None:
     ports.authorizer.roles = frozenset({"Mail.Send", "Mail.ReadWrite"})
 
     assert admin_consent(ports, apply(ports)) is None
-    view = shown(ports)
+    view = read_settings(ports)
     assert (view["permissions"], view["surplusPermissions"]) == (["Mail.Send"], ["Mail.ReadWrite"])
     assert not sender_of(ports.settings.load(CONTOSO), ports.application_senders).may_draft
 
@@ -500,7 +503,7 @@ def test_a_sender_removed_from_the_list_before_the_callback_is_refused(ports: Fa
     list_senders(ports, "new@contoso.com")
 
     assert admin_consent(ports, window) == "application_sender_not_allowed"
-    assert shown(ports)["status"] == "not_configured"
+    assert read_settings(ports)["status"] == "not_configured"
     assert ports.authorizer.refreshed == []
 
 
@@ -511,7 +514,7 @@ def test_the_callback_of_one_permission_does_not_finish_the_other(ports: FakeSer
     application = apply(ports)
     finish(application, ports)
     assert problem_of(ports, application) == "consent_reply_invalid"
-    assert shown(ports)["status"] == "not_configured"
+    assert read_settings(ports)["status"] == "not_configured"
 
 
 def test_a_change_of_the_way_deletes_the_users_tokens() -> None:
@@ -520,7 +523,7 @@ def test_a_change_of_the_way_deletes_the_users_tokens() -> None:
 
     admin_consent(ports, apply(ports))
 
-    assert shown(ports)["authorization"] == "application"
+    assert read_settings(ports)["authorization"] == "application"
     assert ports.vault.secrets == {}
 
 
@@ -535,4 +538,4 @@ def test_save_keeps_the_kind_of_permission(ports: FakeServices) -> None:
     assert urlsplit(window.address).path.endswith("/adminconsent")
     assert parse_qs(urlsplit(window.address).query)["state"] == [window.state]
     assert admin_consent(ports, window) is None
-    assert shown(ports)["fromEmailAddress"] == "new@contoso.com"
+    assert read_settings(ports)["fromEmailAddress"] == "new@contoso.com"

@@ -25,7 +25,7 @@ from tests.api_client import (
     finish,
     form_token,
     open_start_link,
-    shown,
+    read_settings,
 )
 from tests.builders import enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices, MemoryDeliveries, MemoryFlows, MemoryVault
@@ -91,7 +91,7 @@ def test_continue_completes_the_consent(ports: FakeServices) -> None:
     assert reply.headers["Location"].endswith(f"result?flow={window.flow_id}")
     assert reply.headers["Set-Cookie"].startswith(f"{NAME}=; ")
     assert flow_state(ports, window) == ("completed", None, None)
-    view = shown(ports)
+    view = read_settings(ports)
     assert (view["consentedBy"], view["consentedAt"]) == ("reports@contoso.com", "2026-11-23T12:01:00Z")
     assert ports.settings.load(CONTOSO).consent.secret_name == TOKENS  # type: ignore[union-attr]
 
@@ -121,7 +121,7 @@ def test_refuse_deletes_the_tokens_at_once(ports: FakeServices) -> None:
     assert ports.vault.secrets == {}
     assert ports.vault.deleted == [TOKENS]
     assert flow_state(ports, window) == ("declined", None, "consent_refused")
-    assert shown(ports)["pendingConsent"] is None
+    assert read_settings(ports)["pendingConsent"] is None
     assert reply.headers["Set-Cookie"].startswith(f"{NAME}=; ")
     detail = content(call(consent.read_flow, ports, route={"flow_id": window.flow_id}))["problem"]["detail"]
     assert "The account is reports@contoso.com." in detail
@@ -170,10 +170,10 @@ def test_what_sends_continues_sending_until_the_other_account_continues() -> Non
     window = open_start_link(Window(started["flowId"], started["startUrl"]), ports)
 
     page = finish(window, ports)
-    assert shown(ports)["fromEmailAddress"] == "ada@contoso.com"
+    assert read_settings(ports)["fromEmailAddress"] == "ada@contoso.com"
 
     decide(window, ports, "continue", form_token(page))
-    assert shown(ports)["fromEmailAddress"] == "reports@contoso.com"
+    assert read_settings(ports)["fromEmailAddress"] == "reports@contoso.com"
     assert ports.vault.deleted == [TOKENS]
 
 
@@ -314,7 +314,7 @@ def test_after_the_flow_expired_the_form_only_deletes_the_tokens(ports: FakeServ
 
     assert flow_state(ports, window) == ("expired", None, "consent_not_continued")
     assert ports.vault.secrets == {}
-    assert shown(ports)["status"] == "not_configured"
+    assert read_settings(ports)["status"] == "not_configured"
 
 
 def test_a_reload_after_the_flow_expired_deletes_the_tokens(ports: FakeServices) -> None:
@@ -342,7 +342,7 @@ def test_a_page_that_is_left_is_given_up_when_the_flow_expires(
     assert "consent_not_continued" in caplog.text
     assert flow_state(ports, window) == ("expired", None, "consent_not_continued")
     decide(window, ports, "continue", form_token(page))
-    assert shown(ports)["status"] == "not_configured"
+    assert read_settings(ports)["status"] == "not_configured"
 
 
 def test_deleting_abandoned_consents_ends_in_time_if_the_vault_hangs(

@@ -21,7 +21,7 @@ from shared.errors import (
 from shared.settings.sender import sender_of
 from shared.settings.tenant import Account, Status
 from shared.settings.update import record_sender_failure
-from tests.api_client import call, shown
+from tests.api_client import call, read_settings
 from tests.builders import a_consent, enabled_services
 from tests.fakes import CONFIG, CONTOSO, FABRIKAM, NOON, FakeEntra, FakeServices, FakeSystem, MemoryVault
 
@@ -201,20 +201,20 @@ def test_the_page_shows_an_account_by_the_name_that_it_has_now(ports: FakeServic
     ports.tokens.get(CONTOSO, a_consent())
 
     renamed = ports.settings.load(CONTOSO)
-    assert shown(ports)["consentedBy"] == "ada.lovelace@contoso.com"
+    assert read_settings(ports)["consentedBy"] == "ada.lovelace@contoso.com"
     assert renamed.delegated_mailbox is False
     assert sender_of(renamed).from_field is None
 
     ports.authorizer.account = Account("ada-object-id", CONTOSO, "ada@contoso.com")
     ports.tokens.get(CONTOSO, a_consent(), fresh=True)
-    assert shown(ports)["consentedBy"] == "ada@contoso.com"
+    assert read_settings(ports)["consentedBy"] == "ada@contoso.com"
 
 
 def test_a_response_without_a_name_changes_no_name(ports: FakeServices) -> None:
     ports.authorizer.account = Account("ada-object-id", CONTOSO, "")
     ports.tokens.get(CONTOSO, a_consent())
 
-    assert shown(ports)["consentedBy"] == "ada@contoso.com"
+    assert read_settings(ports)["consentedBy"] == "ada@contoso.com"
 
 
 def test_within_a_week_the_stored_tokens_are_not_rewritten(ports: FakeServices) -> None:
@@ -403,7 +403,7 @@ def test_mails_that_waited_for_an_endpoint_that_hangs_share_its_failure(ports: F
         (type(error), getattr(error, "code", ""), getattr(error, "retry_after", "")) for error in errors
     } == {(NothingSentError, "identity_unavailable", timedelta(seconds=7))}
     assert entra.calls == 1
-    # A mail that comes later asks itself.
+    # A later mail requests a token itself.
     with pytest.raises(TransientError):
         custody.get(CONTOSO, a_consent())
     assert entra.calls == 2

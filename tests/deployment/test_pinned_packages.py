@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-#: Where each file's packages are asked for.
+#: Where each file's packages are declared.
 DECLARED = {
     "requirements.txt": PROJECT["project"]["dependencies"],
     "requirements-dev.txt": PROJECT["dependency-groups"]["dev"],
@@ -104,7 +104,7 @@ def test_pip_install_works_in_a_clone(tmp_path: Path) -> None:
         (clone / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / path, clone / path)
 
-    # The packages that it depends on, and setuptools, are in this environment: no index is asked.
+    # The packages that it depends on, and setuptools, are in this environment: no index is contacted.
     offline = ["--no-index", "--no-deps", "--no-build-isolation"]
     done = subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", *offline, "--target", installed, "."],

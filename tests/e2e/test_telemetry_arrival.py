@@ -76,7 +76,7 @@ def monitored() -> Iterator[MonitoredStack]:
             yield MonitoredStack(stack, insights, settings)
 
 
-def put_under_load(stack: LocalStack) -> None:
+def apply_load(stack: LocalStack) -> None:
     """Consent several times, then send mails while calls fail."""
     admin = Admin(stack.api_url, stack.microsoft365.api_token(ADA), stack.authority.ca_file)
     scheduler = Scheduler(stack.azurite.connection_string, CONTOSO)
@@ -100,7 +100,7 @@ def put_under_load(stack: LocalStack) -> None:
             admin.delivery(name, "accepted")
 
 
-def check_what_was_logged(events: Counter[str]) -> None:
+def check_logged_events(events: Counter[str]) -> None:
     """Compare the logged events with the load."""
     kinds = Counter(text.partition(" ")[0] for text in events.elements())
     assert kinds["mail_accepted"] == MAILS
@@ -110,7 +110,7 @@ def check_what_was_logged(events: Counter[str]) -> None:
 
 @pytest.mark.skipif(CORE_TOOLS is None, reason="Core Tools (func) alone export telemetry; not installed.")
 def test_all_events_and_requests_arrive_under_load_with_an_identity_token(monitored: MonitoredStack) -> None:
-    put_under_load(monitored.stack)
+    apply_load(monitored.stack)
     deadline = time.monotonic() + EXPORT_SECONDS
     while monitored.received_events() != monitored.logged_events() and time.monotonic() < deadline:
         time.sleep(1.0)
@@ -119,7 +119,7 @@ def test_all_events_and_requests_arrive_under_load_with_an_identity_token(monito
         monitored.logged_events() - monitored.received_events(),
         monitored.received_events() - monitored.logged_events(),
     )
-    check_what_was_logged(monitored.logged_events())
+    check_logged_events(monitored.logged_events())
     assert (missing, foreign) == (Counter(), Counter())
     assert monitored.insights.refused == []
     assert monitored.insights.authorized > 0
@@ -137,10 +137,10 @@ def test_the_comparison_finds_every_event_that_did_not_arrive(
     for name, value in monitored.stack.environment().items():
         if name.startswith("IDENTITY_"):
             monkeypatch.setenv(name, value)
-    put_under_load(monitored.stack)
+    apply_load(monitored.stack)
     logged = list(monitored.logged_events().elements())
 
-    check_what_was_logged(monitored.logged_events())
+    check_logged_events(monitored.logged_events())
     assert send_traces(monitored.settings, logged[1:], "deliver_mail").status_code == 200
     assert monitored.logged_events() - monitored.received_events() == Counter(logged[:1])
     assert send_traces(monitored.settings, logged[:1], "deliver_mail").status_code == 200

@@ -34,7 +34,7 @@ NEVER = "0 0 0 29 2 *"
 WAIT_SECONDS = 30.0
 POLL_SECONDS = 0.05
 
-#: For tests of what Core Tools cannot be asked for: keys, shorter waits, a file of log records.
+#: For tests of what Core Tools cannot do: keys, shorter waits, a file of log records.
 own_host_only = pytest.mark.skipif(CORE_TOOLS is not None, reason="Core Tools have no option for it.")
 
 

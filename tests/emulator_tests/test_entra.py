@@ -120,12 +120,12 @@ def test_msal_finds_its_token_again_whichever_way_the_scope_is_spelt(emulator: E
         )
         emulator.browser().consent(flow["auth_uri"], REPORTS)
         app.acquire_token_by_auth_code_flow(flow, emulator.callback.responses[-1])
-        asked = emulator.system.requests.count("token")
+        before = emulator.system.requests.count("token")
 
         found = app.acquire_token_silent_with_error([scope], app.get_accounts()[0])
 
         assert found["access_token"]
-        assert emulator.system.requests.count("token") == asked
+        assert emulator.system.requests.count("token") == before
 
 
 def test_a_tenant_is_known_by_its_id_and_its_domain(emulator: Emulator) -> None:

@@ -14,7 +14,7 @@ from shared.consent.maintenance import maintain_consents
 from shared.deliveries.status import DeliveryStatus
 from shared.errors import TransientError
 from shared.settings.tenant import Status, TenantSettings
-from tests.api_client import enable, finish, open_start_link, shown
+from tests.api_client import enable, finish, open_start_link, read_settings
 from tests.builders import a_message, enabled_services
 from tests.fakes import CONTOSO, FakeServices
 from tests.faults.fault_run import FaultInjector, FaultRun
@@ -135,7 +135,7 @@ def test_a_pending_consent_is_shown_as_interrupted(what: str) -> None:
     flow = services.flows.flows[window.flow_id]
     assert flow.problem is not None
     assert (flow.status, flow.problem.code) == ("failed", "consent_interrupted")
-    assert shown(services)["problem"] is None
+    assert read_settings(services)["problem"] is None
     services.system.pass_time(TEN_MINUTES)
     finish(open_start_link(enable(services), services), services)
-    assert shown(services)["status"] == "enabled"
+    assert read_settings(services)["status"] == "enabled"

@@ -89,11 +89,11 @@ def test_two_installations_on_one_storage_account(seed: int) -> None:
         before = copy.deepcopy(
             (stored.settings.rows, stored.deliveries.rows, stored.requests.kept, stored.vault.secrets)
         )
-        asked = len(stored.transport.calls)
+        calls_before = len(stored.transport.calls)
         work()
         after = (stored.settings.rows, stored.deliveries.rows, stored.requests.kept, stored.vault.secrets)
         assert after == before
-        assert len(stored.transport.calls) == asked
+        assert len(stored.transport.calls) == calls_before
 
     cluster.checks.append(changes_nothing)
     cluster.queue_mails(MAILS)

@@ -280,11 +280,11 @@ def mail_of_a_removed_tenant(services: FakeServices) -> None:
     send(services)
 
 
-def mail_of_a_tenant_that_nobody_knows(services: FakeServices) -> None:
+def mail_of_an_unknown_tenant(services: FakeServices) -> None:
     send(services, tenantId="6f1c0000-0000-4000-8000-00000000dead")
 
 
-def tenant_brought_back(services: FakeServices) -> None:
+def tenant_restored(services: FakeServices) -> None:
     served = services.allowed_tenants
     tenant_removed(services)
     services.configure(allowed_tenant_ids=served)

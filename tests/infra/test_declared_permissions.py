@@ -91,13 +91,13 @@ def test_no_other_switch_declares_application_permissions(project: Project) -> N
 def test_every_permission_that_the_code_requests_can_be_declared(project: Project) -> None:
     permissions = json.loads(project.files["infra/graph-permissions.json"])
     known = permissions["delegated"].keys() | permissions["mailReadWrite"]["delegated"].keys()
-    asked = {
+    requested = {
         node.value
         for node in ast.walk(ast.parse(project.files["shared/settings/tenant.py"]))
         if isinstance(node, ast.Constant) and re.fullmatch(r"Mail\.\w+(\.Shared)?", str(node.value))
     }
 
-    assert asked == known - SIGN_IN
+    assert requested == known - SIGN_IN
 
 
 @pytest.mark.fails_when(

@@ -38,7 +38,7 @@ def main() -> None:
     names = frozenset(loader.command_table)
     used = {name for words, _ in wanted if (name := _name_in(words, names))}
     for name in used:
-        # What a module declares for a command it declares only while that command is asked for.
+        # A module declares the options of a command only while that command is loaded.
         invocation.data["command_string"] = name
         loader.load_arguments(name)
     loader.command_table = {name: command for name, command in loader.command_table.items() if name in used}

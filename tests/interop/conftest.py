@@ -103,7 +103,7 @@ def local_stack() -> Iterator[LocalStack]:
 
 
 @pytest.fixture
-def journey(local_stack: LocalStack, tmp_path: Path) -> Callable[[Client], dict[str, Any]]:
+def run_consent_client(local_stack: LocalStack, tmp_path: Path) -> Callable[[Client], dict[str, Any]]:
     """Complete a consent that the client starts; return its output."""
     system, authority = local_stack.microsoft365, local_stack.authority
     certificate = tmp_path / "server.der"

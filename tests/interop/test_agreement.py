@@ -52,7 +52,7 @@ def test_the_openapi_document_takes_the_bodies_that_the_app_takes(name: str) -> 
 
 
 @pytest.fixture(scope="module")
-def made_up() -> list[Any]:
+def generated_messages() -> list[Any]:
     """Make messages for the validators that check a whole list at once."""
     found: list[Any] = []
 
@@ -65,24 +65,26 @@ def made_up() -> list[Any]:
     return found
 
 
-def other_verdicts(made_up: list[Any], verdicts: list[bool]) -> list[str]:
+def differing_results(generated_messages: list[Any], results: list[bool]) -> list[str]:
     """Return the messages on which a validator and jsonschema-rs differ."""
-    pairs = zip(made_up, verdicts, strict=True)
+    pairs = zip(generated_messages, results, strict=True)
     return [json.dumps(message) for message, fits in pairs if fits is not MAIL_VALIDATOR.is_valid(message)]
 
 
 @pytest.mark.timeout(900)
-def test_the_validators_of_npm_agree_with_each_other(npm: Path, made_up: list[Any]) -> None:
-    question = json.dumps({"schema": MAIL.schema, "values": made_up})
-    verdicts = json.loads(run("node", HERE / "validators.mjs", text=question))
+def test_the_validators_of_npm_agree_with_each_other(npm: Path, generated_messages: list[Any]) -> None:
+    validator_input = json.dumps({"schema": MAIL.schema, "values": generated_messages})
+    results = json.loads(run("node", HERE / "validators.mjs", text=validator_input))
 
-    assert set(verdicts) == set(NPM)
-    assert {name: other_verdicts(made_up, verdicts[name]) for name in NPM} == {name: [] for name in NPM}
+    assert set(results) == set(NPM)
+    assert {name: differing_results(generated_messages, results[name]) for name in NPM} == {
+        name: [] for name in NPM
+    }
 
 
 @pytest.mark.timeout(900)
-def test_njsonschema_for_net_agrees_with_them(njsonschema: Run, made_up: list[Any]) -> None:
+def test_njsonschema_for_net_agrees_with_them(njsonschema: Run, generated_messages: list[Any]) -> None:
     # It reads numbers as draft 4 does, where 1.0 is no integer.
-    same = [message for message in made_up if not isinstance(message.get("schemaVersion"), float)]
+    same = [message for message in generated_messages if not isinstance(message.get("schemaVersion"), float)]
 
-    assert other_verdicts(same, json.loads(njsonschema(MAIL.schema, same))) == []
+    assert differing_results(same, json.loads(njsonschema(MAIL.schema, same))) == []

@@ -61,11 +61,11 @@ def typescript(npm: Path, documents: Path, tmp_path_factory: pytest.TempPathFact
     return project / "made"
 
 
-def test_a_client_in_typescript_works(typescript: Path, journey: Journey) -> None:
+def test_a_client_in_typescript_works(typescript: Path, run_consent_client: Journey) -> None:
     def client(phase: str, environment: dict[str, str]) -> dict[str, Any]:
         return read_last_line(run("node", typescript / "smoke.js", phase, environment=environment))
 
-    assert journey(client) == SEEN
+    assert run_consent_client(client) == SEEN
 
 
 def test_a_message_in_typescript_has_the_types_of_the_mail_schema(typescript: Path) -> None:
@@ -96,8 +96,10 @@ def dotnet(mono: Run, documents: Path, tmp_path_factory: pytest.TempPathFactory)
     return program
 
 
-def test_a_client_for_net_that_nswag_generates_works(dotnet: Path, mono: Run, journey: Journey) -> None:
+def test_a_client_for_net_that_nswag_generates_works(
+    dotnet: Path, mono: Run, run_consent_client: Journey
+) -> None:
     def client(phase: str, environment: dict[str, str]) -> dict[str, Any]:
         return read_last_line(mono(dotnet, phase, environment=environment))
 
-    assert journey(client) == SEEN
+    assert run_consent_client(client) == SEEN

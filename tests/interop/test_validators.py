@@ -24,28 +24,28 @@ EXPECTED = [True] * len(TAKEN) + [False] * len(REFUSED)
 NPM = ("ajv", "cfworker", "hyperjump", "jsonschema", "schemasafe")
 
 
-def differences(verdicts: list[bool]) -> list[dict[str, Any]]:
+def differences(results: list[bool]) -> list[dict[str, Any]]:
     """Return the changes on which a validator differs from the app."""
-    assert len(verdicts) == len(EXPECTED)
-    found = zip((*TAKEN, *REFUSED), verdicts, EXPECTED, strict=True)
-    return [changes for changes, verdict, expected in found if verdict is not expected]
+    assert len(results) == len(EXPECTED)
+    found = zip((*TAKEN, *REFUSED), results, EXPECTED, strict=True)
+    return [changes for changes, result, expected in found if result is not expected]
 
 
-def question() -> str:
+def validator_input() -> str:
     return json.dumps({"schema": mail_message_schema(), "values": MESSAGES})
 
 
 @pytest.fixture(scope="module")
-def verdicts_of_npm(npm: Path) -> dict[str, list[bool]]:
-    found: dict[str, list[bool]] = json.loads(run("node", HERE / "validators.mjs", text=question()))
+def npm_results(npm: Path) -> dict[str, list[bool]]:
+    found: dict[str, list[bool]] = json.loads(run("node", HERE / "validators.mjs", text=validator_input()))
     return found
 
 
 @pytest.mark.parametrize("validator", NPM)
-def test_validators_of_npm_agree_with_the_app(validator: str, verdicts_of_npm: dict[str, list[bool]]) -> None:
+def test_validators_of_npm_agree_with_the_app(validator: str, npm_results: dict[str, list[bool]]) -> None:
     """Ajv runs with `strict: true` and without plug-ins."""
-    assert set(verdicts_of_npm) == set(NPM)
-    assert differences(verdicts_of_npm[validator]) == []
+    assert set(npm_results) == set(NPM)
+    assert differences(npm_results[validator]) == []
 
 
 def test_jsonschema_rs_agrees_with_the_app() -> None:
@@ -57,18 +57,18 @@ def test_jsonschema_rs_agrees_with_the_app() -> None:
 def test_fastjsonschema_agrees_with_the_app() -> None:
     check = fastjsonschema.compile(mail_message_schema(), use_default=False)
 
-    def takes(message: Any) -> bool:
+    def accepts(message: Any) -> bool:
         try:
             check(message)
         except fastjsonschema.JsonSchemaValueException:
             return False
         return True
 
-    assert differences([takes(message) for message in MESSAGES]) == []
+    assert differences([accepts(message) for message in MESSAGES]) == []
 
 
 def test_njsonschema_for_net_agrees_with_the_app(njsonschema: Run) -> None:
-    verdicts = json.loads(njsonschema(mail_message_schema(), MESSAGES))
+    results = json.loads(njsonschema(mail_message_schema(), MESSAGES))
 
     # It reads numbers as draft 4 does, where 1.0 is no integer.
-    assert differences(verdicts) == [{"schemaVersion": 1.0}]
+    assert differences(results) == [{"schemaVersion": 1.0}]

@@ -208,7 +208,7 @@ async def _convert_refusals(request: web.Request, handler: Handler) -> web.Strea
 
 
 def _refused(fault: Fault) -> web.Response:
-    return _refusal(VaultError(fault.status, "Fault", "This fault was asked for."), {})
+    return _refusal(VaultError(fault.status, "Fault", "This fault was added by a test."), {})
 
 
 def _refusal(error: VaultError, headers: dict[str, str]) -> web.Response:

@@ -178,7 +178,7 @@ class ManagedIdentity:
 
 
 def _refused(fault: Fault) -> web.Response:
-    return _refusal(fault.status, "This fault was asked for.")
+    return _refusal(fault.status, "This fault was added by a test.")
 
 
 def _refusal(status: int, message: str) -> web.Response:

@@ -52,7 +52,7 @@ class Server:
         try:
             self._listening.set_result(self._loop.run_until_complete(self._listen(runner, port)))
             self._loop.run_forever()
-        except Exception as failure:  # noqa: BLE001 (raised by the thread that asked for the server)
+        except Exception as failure:  # noqa: BLE001 (raised by the thread that starts the server)
             self._listening.set_exception(failure)
         finally:
             self._loop.run_until_complete(_close(runner))

@@ -121,10 +121,10 @@ class StorageAccess:
             return "InvalidAuthenticationInfo"
         if "x-ms-version" not in request.headers:
             return "AuthenticationFailed"
-        asked = StorageRequest(service, request.method, _path(request), dict(request.query))
-        if allows(self.roles(claims["oid"]), asked):
+        storage_request = StorageRequest(service, request.method, _path(request), dict(request.query))
+        if allows(self.roles(claims["oid"]), storage_request):
             return ""
-        self.refused.append((claims["oid"], f"{request.method} {service} {asked.path}"))
+        self.refused.append((claims["oid"], f"{request.method} {service} {storage_request.path}"))
         return "AuthorizationPermissionMismatch"
 
     def _claims(self, token: str) -> Mapping[str, str] | None:

@@ -113,7 +113,7 @@ class StorageGate:
             self._outage = NOTHING
 
     async def _connect(self, _: web.Application) -> AsyncIterator[None]:
-        # A kept connection may be closed just when it is used again, which is no fault that was asked for.
+        # A kept connection may be closed just when it is used again, which is no fault of the outage.
         connector = TCPConnector(force_close=True, limit=0)
         async with ClientSession(
             connector=connector,

@@ -106,13 +106,13 @@ def test_wait_ends_well_once_no_worker_holds_a_mail(
     find = services.deliveries.list_pending
     looks: list[str] = []
 
-    def done_after_three_looks(*arguments: object) -> tuple[Delivery, ...]:
+    def done_after_three_checks(*arguments: object) -> tuple[Delivery, ...]:
         looks.append("look")
         if len(looks) == 3:
             services.deliveries.save(row.transition(DeliveryStatus.ACCEPTED, services.system.now()))
         return find(*arguments)  # type: ignore[arg-type]
 
-    services.deliveries.list_pending = done_after_three_looks  # type: ignore[method-assign,assignment]
+    services.deliveries.list_pending = done_after_three_checks  # type: ignore[method-assign,assignment]
     assert operate(services, "wait") == 0
 
     assert len(looks) == 3

@@ -181,7 +181,7 @@ def test_a_surplus_permission_is_never_requested_by_a_refresh() -> None:
     assert set(ports.authorizer.refreshed_for) == {("Mail.Send",)}
 
 
-def by_the_app(**changes: Any) -> FakeServices:
+def application_services(**changes: Any) -> FakeServices:
     """Build services that send large files with application permission."""
     ports = enabled_services(
         sender=RequestedSender("ada@contoso.com", True, Authorization.APPLICATION),
@@ -195,7 +195,7 @@ def by_the_app(**changes: Any) -> FakeServices:
 
 
 def test_where_exchange_decides_the_mailbox_check_replaces_the_permission() -> None:
-    ports = by_the_app()
+    ports = application_services()
     ports.authorizer.roles = frozenset()
 
     found = checks(ports)
@@ -208,7 +208,7 @@ def test_where_exchange_decides_the_mailbox_check_replaces_the_permission() -> N
 
 
 def test_where_exchange_refuses_the_mailbox_check_fails() -> None:
-    ports = by_the_app()
+    ports = application_services()
     ports.authorizer.roles = frozenset()
     ports.transport.fail.append(
         RejectedError("access_denied", graph_code="ErrorAccessDenied", address="ada@contoso.com")
@@ -218,7 +218,7 @@ def test_where_exchange_refuses_the_mailbox_check_fails() -> None:
 
 
 def test_a_revoked_role_is_missing_at_the_next_check() -> None:
-    ports = by_the_app()
+    ports = application_services()
     ports.authorizer.roles = frozenset({"Mail.Send"})
 
     found = checks(ports)["permissions"]
@@ -228,7 +228,7 @@ def test_a_revoked_role_is_missing_at_the_next_check() -> None:
 
 
 def test_an_unlisted_sender_fails_and_its_mailbox_is_not_checked() -> None:
-    ports = by_the_app()
+    ports = application_services()
     ports.authorizer.roles = frozenset({"Mail.Send", "Mail.ReadWrite"})
     list_senders(ports)
 
@@ -246,7 +246,7 @@ def test_an_unlisted_sender_fails_and_its_mailbox_is_not_checked() -> None:
 
 
 def test_with_application_permission_only_who_set_it_up_is_named() -> None:
-    detail = checks(by_the_app())["consent"]["detail"]
+    detail = checks(application_services())["consent"]["detail"]
 
     assert "ada@contoso.com set up" in detail
     assert "consented" not in detail

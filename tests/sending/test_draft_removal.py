@@ -64,7 +64,7 @@ def redeliver(services: FakeServices) -> None:
     deliver(message, f"q-{services.system.now()}", services)
 
 
-def the_timer_comes(services: FakeServices) -> None:
+def run_timer(services: FakeServices) -> None:
     services.transport.fail_at = {}
     services.system.pass_time(timedelta(hours=13))
     release_all(services)
@@ -93,7 +93,7 @@ def test_a_mail_that_became_small_does_not_wait_for_its_draft(
     assert (row(services).status, len(services.transport.sent)) == (DeliveryStatus.ACCEPTED, 1)
     assert len(services.transport.drafts) == 1
 
-    the_timer_comes(services)
+    run_timer(services)
 
     assert (services.transport.drafts, copies(services), stored_draft(services)) == ([], 1, None)
 
@@ -108,7 +108,7 @@ def test_a_mail_whose_file_changed_does_not_wait_for_its_draft(
     assert (row(services).status, copies(services)) == (DeliveryStatus.ACCEPTED, 1)
     assert len(services.transport.drafts) == 1
 
-    the_timer_comes(services)
+    run_timer(services)
 
     assert (services.transport.drafts, copies(services), stored_draft(services)) == ([], 1, None)
 
@@ -117,7 +117,7 @@ def test_a_draft_that_a_person_sent_keeps_its_copy(services: FakeServices) -> No
     (draft,) = services.transport.drafts
     draft.is_draft = False
     services.deliveries.save(row(services).transition(DeliveryStatus.EXPIRED, NOON))
-    the_timer_comes(services)
+    run_timer(services)
 
     assert (copies(services), stored_draft(services)) == (1, None)
 
@@ -151,7 +151,7 @@ def test_the_draft_that_is_left_is_not_taken_for_the_uncertain_mail(
     assert (row(services).status, len(services.transport.sent)) == (DeliveryStatus.ACCEPTED, 1)
     assert (services.system.now() >= NOON + RECONCILE_WINDOW) is not accepted
 
-    the_timer_comes(services)
+    run_timer(services)
 
     assert (services.transport.drafts, copies(services)) == ([], 1)
 
@@ -179,7 +179,7 @@ def test_a_draft_that_is_left_and_was_sent_after_all_is_the_mails_copy(services:
     (draft,) = services.transport.drafts
     draft.is_draft = False
 
-    the_timer_comes(services)
+    run_timer(services)
 
     assert (copies(services), stored_draft(services)) == (2, None)
 
@@ -199,7 +199,7 @@ def test_a_draft_that_is_left_is_not_continued(services: FakeServices) -> None:
     assert (row(services).status, copies(services)) == (DeliveryStatus.ACCEPTED, 1)
     assert services.transport.calls.count("create_draft") == 2
 
-    the_timer_comes(services)
+    run_timer(services)
 
     assert (services.transport.drafts, copies(services), stored_draft(services)) == ([], 1, None)
 

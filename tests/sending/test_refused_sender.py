@@ -17,7 +17,7 @@ from shared.sending.diagnostics import CheckName, Outcome, run_checks
 from shared.sending.maintenance import release_all
 from shared.settings.sender_refusal import end_refusal
 from shared.settings.tenant import ActiveProblem, Status, TenantSettings
-from tests.api_client import call, content, finish, open_start_link, shown
+from tests.api_client import call, content, finish, open_start_link, read_settings
 from tests.api_client import enable as press_enable
 from tests.builders import a_message, enabled_services
 from tests.fakes import CONTOSO, FakeServices
@@ -118,8 +118,8 @@ def test_all_mails_of_a_sender_refused_for_two_days_are_sent_afterwards(
         queue(services, f"m-{number}")
     run(services, 10 * MINUTE)
     assert settings_of(services).status is Status.SENDER_REFUSED
-    assert shown(services)["problem"]["code"] == code
-    assert shown(services)["waitingMails"] == 200
+    assert read_settings(services)["problem"]["code"] == code
+    assert read_settings(services)["waitingMails"] == 200
     assert statuses(services) == {WAITING}
     before = mailbox.requests
     assert before < 210
@@ -221,7 +221,7 @@ def test_a_test_mail_tries_at_once_and_the_first_accepted_one_releases_all(
     for number in range(5):
         queue(services, f"m-{number}")
     run(services, 6 * MINUTE)
-    assert shown(services)["actions"]["sendTestMail"]
+    assert read_settings(services)["actions"]["sendTestMail"]
     refused = content(call(send_test_mail, services))["messageId"]
     run(services, timedelta(seconds=1))
     assert row(services, refused).status is WAITING

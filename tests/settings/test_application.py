@@ -14,7 +14,7 @@ from shared.sending.deliver import deliver
 from shared.sending.maintenance import release_all
 from shared.settings.sender import is_listed, with_sender_list
 from shared.settings.tenant import ActiveProblem, Authorization, RequestedSender, Status, TenantSettings
-from tests.api_client import call, content, shown
+from tests.api_client import call, content, read_settings
 from tests.builders import a_consent, a_message, enabled_services, list_senders, some_settings
 from tests.fakes import CONTOSO, NOON, FakeServices, MemorySettings
 
@@ -131,7 +131,7 @@ def test_the_settings_show_whether_application_permission_is_available(senders: 
     ports = FakeServices()
     list_senders(ports, *senders)
 
-    assert shown(ports)["applicationAvailable"] is bool(senders)
+    assert read_settings(ports)["applicationAvailable"] is bool(senders)
 
 
 # An enabled sender that is taken off the list
@@ -158,7 +158,7 @@ def test_a_sender_that_is_taken_off_the_list_stops_and_its_mail_waits(
 def test_the_page_shows_an_unlisted_sender_before_any_mail_is_sent(ports: FakeServices) -> None:
     list_senders(ports)
 
-    view = shown(ports)
+    view = read_settings(ports)
 
     assert (view["status"], view["problem"]["whoActs"]) == ("operator_error", "operator")
     assert view["problem"]["code"] == "application_sender_not_allowed"
@@ -255,14 +255,14 @@ def test_the_page_shows_since_when_the_sender_is_not_listed(ports: FakeServices)
     ports.system.pass_time(timedelta(hours=1))
     release_all(ports)
 
-    assert shown(ports)["problem"]["since"] == "2026-11-23T12:00:00Z"
+    assert read_settings(ports)["problem"]["since"] == "2026-11-23T12:00:00Z"
 
 
 # What stays at Microsoft after a Reset
 
 
 def remaining_after_reset(ports: FakeServices) -> Any:
-    return shown(ports)["remainsAfterReset"]
+    return read_settings(ports)["remainsAfterReset"]
 
 
 def test_before_a_reset_the_remaining_user_consent_is_listed() -> None:
@@ -306,9 +306,9 @@ def test_requested_scopes_in_old_rows_do_not_count_as_granted() -> None:
     ports = enabled_services(**{**BY_THE_APP, "consent": a_consent(account=None, granted=None)})
     list_senders(ports, REPORTS)
 
-    before = shown(ports)
+    before = read_settings(ports)
     ports.tokens.get(CONTOSO, ports.settings.load(CONTOSO).consent, fresh=True)  # type: ignore[arg-type]
-    after = shown(ports)
+    after = read_settings(ports)
 
     assert (before["permissions"], before["exchangeDecides"]) == ([], False)
     assert after["permissions"] == ["Mail.Send"]

@@ -14,7 +14,7 @@ from shared.adapters import key_vault_requests as requests
 from shared.adapters.key_vault import KeyVaultTokenStore
 from shared.api import settings as settings_api
 from shared.consent.maintenance import maintain_consents
-from tests.api_client import call, shown
+from tests.api_client import call, read_settings
 from tests.builders import enabled_services
 from tests.fakes import CONTOSO, INSTALLATION
 from tests.local_stack.faults import Fault
@@ -112,7 +112,7 @@ def purge_date(secrets: VaultSecrets) -> datetime | None:
 
 def check_page(ports: FakeServices, secrets: VaultSecrets) -> None:
     """Compare the page with the vault."""
-    page = shown(ports)
+    page = read_settings(ports)
     said = page["tokensRecoverableUntil"]
     until = purge_date(secrets)
     if NAME in secrets:
@@ -136,7 +136,7 @@ def test_the_page_is_correct_after_a_reset_and_after_the_next_maintenance(
         assert call(settings_api.reset_settings, ports).status == 204
     finally:
         key_vault.vault.faults.clear()
-    assert shown(ports)["status"] == "not_configured"
+    assert read_settings(ports)["status"] == "not_configured"
     if not deletion.unknown_outcome or secrets.purge_protection:
         check_page(ports, secrets)
 
@@ -147,7 +147,7 @@ def test_the_page_is_correct_after_a_reset_and_after_the_next_maintenance(
     maintain_consents(ports)
     check_page(ports, secrets)
     assert NAME not in secrets
-    assert shown(ports)["tokensLeftBehind"] is False
+    assert read_settings(ports)["tokensLeftBehind"] is False
     assert (purge_date(secrets) is None) is not secrets.purge_protection
 
 

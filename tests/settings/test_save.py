@@ -8,7 +8,7 @@ import pytest
 from shared.api import settings as settings_api
 from shared.errors import ConflictError, InvalidInputError, PreconditionFailedError
 from shared.settings.tenant import ActiveProblem, RequestedSender, Status, TenantSettings
-from tests.api_client import Window, call, content, finish, open_start_link, shown
+from tests.api_client import Window, call, content, finish, open_start_link, read_settings
 from tests.builders import enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices
 
@@ -34,9 +34,9 @@ def save(
 def test_the_new_address_holds_only_after_consent(ports: FakeServices) -> None:
     window = save(ports, "reports@contoso.com")
 
-    before = shown(ports)
+    before = read_settings(ports)
     finish(open_start_link(window, ports), ports)
-    after = shown(ports)
+    after = read_settings(ports)
 
     assert (before["status"], before["fromEmailAddress"]) == ("enabled", "ada@contoso.com")
     assert before["pendingConsent"]["fromEmailAddress"] == "reports@contoso.com"
@@ -67,8 +67,8 @@ def test_large_files_are_requested_and_then_locked(ports: FakeServices) -> None:
     finish(open_start_link(save(ports, large=True), ports), ports)
 
     assert ports.authorizer.requested_scopes == [("Mail.Send", "Mail.ReadWrite")]
-    assert shown(ports)["largeFileAttachments"] == {"enabled": True, "locked": True}
-    assert shown(ports)["permissions"] == ["Mail.ReadWrite", "Mail.Send"]
+    assert read_settings(ports)["largeFileAttachments"] == {"enabled": True, "locked": True}
+    assert read_settings(ports)["permissions"] == ["Mail.ReadWrite", "Mail.Send"]
 
 
 def test_large_files_stay_enabled_until_a_reset(ports: FakeServices) -> None:
@@ -79,7 +79,7 @@ def test_large_files_stay_enabled_until_a_reset(ports: FakeServices) -> None:
 
     assert refused.value.code == "large_file_attachments_locked"
     call(settings_api.reset_settings, ports)
-    assert shown(ports)["largeFileAttachments"] == {"enabled": False, "locked": False}
+    assert read_settings(ports)["largeFileAttachments"] == {"enabled": False, "locked": False}
 
 
 def test_enabling_again_does_not_unlock_large_files() -> None:
@@ -105,7 +105,7 @@ def test_an_unchanged_save_needs_no_consent(ports: FakeServices) -> None:
 
     assert reply.status == 202
     assert content(reply) == dict.fromkeys(("flowId", "startUrl", "statusUrl", "expiresAt"))
-    assert shown(ports)["pendingConsent"] is None
+    assert read_settings(ports)["pendingConsent"] is None
     assert reply.headers["ETag"] == call(settings_api.read, ports).headers["ETag"]
 
 
@@ -115,8 +115,8 @@ def test_an_unchanged_save_ends_a_consent_that_would_change_it(ports: FakeServic
     call(settings_api.save, ports, {"fromEmailAddress": "ada@contoso.com", "largeFileAttachments": False})
     finish(window, ports)
 
-    assert shown(ports)["fromEmailAddress"] == "ada@contoso.com"
-    assert shown(ports)["pendingConsent"] is None
+    assert read_settings(ports)["fromEmailAddress"] == "ada@contoso.com"
+    assert read_settings(ports)["pendingConsent"] is None
 
 
 def test_an_unchanged_save_requests_consent_again_on_demand(ports: FakeServices) -> None:
@@ -131,7 +131,7 @@ def test_while_sending_fails_save_requests_consent_again(status: Status) -> None
 
     finish(open_start_link(save(ports), ports), ports)
 
-    assert shown(ports)["status"] == "enabled"
+    assert read_settings(ports)["status"] == "enabled"
 
 
 def test_nothing_is_saved_where_nothing_is_configured() -> None:
@@ -153,7 +153,7 @@ def test_of_two_admins_who_save_at_once_the_later_one_gets_a_conflict(ports: Fak
 
     with pytest.raises(PreconditionFailedError):
         save(ports, "second@contoso.com", headers={"if-match": seen})
-    assert shown(ports)["pendingConsent"]["fromEmailAddress"] == "first@contoso.com"
+    assert read_settings(ports)["pendingConsent"]["fromEmailAddress"] == "first@contoso.com"
 
 
 def test_a_refreshed_token_is_no_reason_to_refuse_an_admin(ports: FakeServices) -> None:
@@ -163,7 +163,7 @@ def test_a_refreshed_token_is_no_reason_to_refuse_an_admin(ports: FakeServices) 
 
     save(ports, "new@contoso.com", headers={"if-match": seen})
 
-    assert shown(ports)["pendingConsent"]["fromEmailAddress"] == "new@contoso.com"
+    assert read_settings(ports)["pendingConsent"]["fromEmailAddress"] == "new@contoso.com"
 
 
 def _members(settings: TenantSettings) -> dict[str, Any]:
@@ -174,8 +174,8 @@ def test_recoverable_deleted_tokens_are_shown_with_their_purge_date(ports: FakeS
     ports.vault.recoverable_until = NOON + timedelta(days=90)
     finish(open_start_link(save(ports, "new@contoso.com"), ports), ports)
 
-    assert shown(ports)["tokensRecoverableUntil"] == "2027-02-21T12:00:00Z"
+    assert read_settings(ports)["tokensRecoverableUntil"] == "2027-02-21T12:00:00Z"
     call(settings_api.reset_settings, ports)
-    assert shown(ports)["tokensRecoverableUntil"] == "2027-02-21T12:00:00Z"
+    assert read_settings(ports)["tokensRecoverableUntil"] == "2027-02-21T12:00:00Z"
     ports.system.pass_time(timedelta(days=90))
-    assert shown(ports)["tokensRecoverableUntil"] is None
+    assert read_settings(ports)["tokensRecoverableUntil"] is None

@@ -15,7 +15,7 @@ from shared.sending.diagnostics import Outcome, run_checks
 from shared.sending.maintenance import release_all
 from shared.settings.sender import SENDER_NOT_ALLOWED
 from shared.settings.tenant import ActiveProblem, Authorization, RequestedSender, Status, TenantSettings
-from tests.api_client import call, enable, shown
+from tests.api_client import call, enable, read_settings
 from tests.builders import a_consent, a_message, enabled_services, list_senders, some_settings
 from tests.fakes import CONTOSO, NOON, FakeServices
 
@@ -44,7 +44,7 @@ def test_mail_waits_for_the_operator(services: FakeServices) -> None:
 
 
 def test_the_page_shows_them_and_no_button_works(services: FakeServices) -> None:
-    view = shown(services)
+    view = read_settings(services)
 
     assert view["status"] == "other_version"
     assert view["problem"]["code"] == "written_by_other_version"
@@ -106,4 +106,4 @@ def test_a_problem_of_another_version_delays_mail_and_no_refresh_ends_it(
 
     assert services.deliveries.rows[CONTOSO, "m-1"].status is waits
     assert services.settings.load(CONTOSO).problem == EMBARGO
-    assert shown(services)["problem"]["code"] == "sender_embargoed"
+    assert read_settings(services)["problem"]["code"] == "sender_embargoed"

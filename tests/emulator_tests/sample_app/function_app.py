@@ -200,7 +200,7 @@ def work(message: func.QueueMessage, out: func.Out[str]) -> None:
     text = message.get_body().decode()
     log.info("working on %s", text)
     if text == "fail":
-        raise RuntimeError("asked to fail")
+        raise RuntimeError("the message requests a failure")
     if text == "die" and message.dequeue_count == 1:
         os._exit(4)
     if text.startswith("wait"):
@@ -213,7 +213,7 @@ def work(message: func.QueueMessage, out: func.Out[str]) -> None:
 def poison(message: func.QueueMessage, out: func.Out[str]) -> None:
     """Report a poisoned message."""
     if message.get_body() == b"fail as poison too":
-        raise RuntimeError("asked to fail")
+        raise RuntimeError("the message requests a failure")
     out.set(_report("poison", message))
 
 

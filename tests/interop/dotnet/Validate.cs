@@ -9,8 +9,8 @@ static class Program
 {
     static void Main()
     {
-        var asked = JObject.Load(new JsonTextReader(Console.In) { DateParseHandling = DateParseHandling.None });
-        var schema = JsonSchema.FromJsonAsync(asked["schema"].ToString()).Result;
-        Console.Write(JsonConvert.SerializeObject(asked["values"].Select(each => !schema.Validate(each).Any())));
+        var input = JObject.Load(new JsonTextReader(Console.In) { DateParseHandling = DateParseHandling.None });
+        var schema = JsonSchema.FromJsonAsync(input["schema"].ToString()).Result;
+        Console.Write(JsonConvert.SerializeObject(input["values"].Select(each => !schema.Validate(each).Any())));
     }
 }

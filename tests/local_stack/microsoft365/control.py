@@ -224,7 +224,7 @@ class Control:
 
         `lifetime` is in seconds.
 
-        `scope` is what a frontend asks Entra for, such as `api://<client id>/settings`.
+        `scope` is what a frontend requests from Entra, such as `api://<client id>/settings`.
         """
         options = {name: value for name, value in body.items() if name not in {"address", "scope"}}
         declared = f"api://{CLIENT_ID}/{API_SCOPE}"

@@ -33,7 +33,7 @@ class Effect:
 
     status: int = 0
     code: str = ""
-    message: str = "A fault that was asked for."
+    message: str = "A fault that was added."
     retry_after: str | None = None
     body: BodyKind = "json"
     accepted: bool = False

@@ -125,7 +125,7 @@ class AuthorizationRequest:
         if visit.purpose == "adminconsent":
             return "consent" if user.is_admin else "approval"
         missing = self.missing(visit)
-        # prompt=consent asks for everything again, even for what an admin has granted to all.
+        # prompt=consent requests everything again, even for what an admin has granted to all.
         requested = list(visit.requested.permissions) if visit.prompt == "consent" else missing
         if not requested and visit.prompt != "consent":
             return "done"

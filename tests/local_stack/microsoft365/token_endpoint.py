@@ -61,7 +61,7 @@ class TokenEndpoint:
 
         Raises:
             Refused: for each of Entra's reasons.
-            TooManyRequests: an app asks for itself too often.
+            TooManyRequests: too many requests of an app for itself.
         """
         tenant = self._directory.tenant(tenant_name)
         if tenant is None and tenant_name not in ("common", "organizations"):

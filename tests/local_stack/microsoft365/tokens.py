@@ -20,7 +20,7 @@ from .scopes import GRAPH
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=75)
 #: The scope that the template declares on the app's registration.
 API_SCOPE = "settings"
-#: In a token for Graph: the claims that Entra was asked for. Only Graph reads its tokens.
+#: In a token for Graph: the claims of the claims request. Only Graph reads its tokens.
 CLAIMS_REQUEST = "claims_request"
 
 

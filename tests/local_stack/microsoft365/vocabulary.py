@@ -9,7 +9,7 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-#: What conditional access asks for in another token.
+#: The claims that conditional access requests in another token.
 CLAIMS = '{"access_token":{"acrs":{"essential":true,"value":"c1"}}}'
 
 STATUSES = {

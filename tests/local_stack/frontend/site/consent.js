@@ -27,7 +27,7 @@ export function openConsentWindow() {
 export class ConsentWatch {
   #flowId = null;
   #timer = 0;
-  #asking = false;
+  #polling = false;
   #channel = openChannel();
 
   /** `onEnd` gets the flow, or null when the API no longer knows it; `onStage` gets each stage before that. */
@@ -35,10 +35,10 @@ export class ConsentWatch {
     this.readFlow = readFlow;
     this.onEnd = onEnd;
     this.onStage = onStage;
-    addEventListener("focus", () => this.#ask());
-    document.addEventListener("visibilitychange", () => this.#ask());
-    // Only a hint to ask the API: tabs of this origin send it, and the result page if it has the same origin.
-    this.#channel?.addEventListener("message", () => this.#ask());
+    addEventListener("focus", () => this.#poll());
+    document.addEventListener("visibilitychange", () => this.#poll());
+    // Only a hint to call the API: tabs of this origin send it, and the result page if it has the same origin.
+    this.#channel?.addEventListener("message", () => this.#poll());
   }
 
   get flowId() {
@@ -59,20 +59,20 @@ export class ConsentWatch {
 
   #next() {
     clearTimeout(this.#timer);
-    if (this.#flowId) this.#timer = setTimeout(() => this.#ask(), EVERY_MS);
+    if (this.#flowId) this.#timer = setTimeout(() => this.#poll(), EVERY_MS);
   }
 
-  async #ask() {
+  async #poll() {
     const flowId = this.#flowId;
-    if (!flowId || this.#asking) return;
-    this.#asking = true;
+    if (!flowId || this.#polling) return;
+    this.#polling = true;
     let flow;
     try {
       flow = await this.readFlow(flowId);
     } catch (problem) {
       flow = problem.document?.code === "consent_not_found" ? null : undefined;
     }
-    this.#asking = false;
+    this.#polling = false;
     if (flowId === this.#flowId && flow?.stage) this.onStage(flow.stage);
     if (flowId !== this.#flowId || flow === undefined || flow?.status === "pending") {
       this.#next();
