@@ -135,9 +135,11 @@ def _is_in_mailbox(row: Delivery, ports: SendingServices) -> bool | None:
         if key is None:
             return False
         found = Mailbox(sender, ports).call(lambda token, own: ports.transport.find(token, own, key))
-    except (ConsentRequiredError, ConfigurationError, RejectedError):
+    except ConsentRequiredError:
+        # With another consent it counts as another mailbox.
         return False
-    except TransientError as error:
+    except (TransientError, ConfigurationError, RejectedError) as error:
+        # A search contains nothing of the mail: what is refused is a setting, the mailbox or a permission.
         log_failed_step("settle_lost_claim", error.code, tenant_id=row.tenant_id, message_id=row.message_id)
         return None
     return any(not mail.is_draft for mail in found)

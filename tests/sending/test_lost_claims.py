@@ -12,7 +12,13 @@ import pytest
 from shared.deliveries.delivery import CLAIM_DURATION, Delivery
 from shared.deliveries.status import DeliveryStatus
 from shared.deliveries.uncertain_send import HandOver
-from shared.errors import ConsentRequiredError, ProblemError, RejectedError, TransientError
+from shared.errors import (
+    ConfigurationError,
+    ConsentRequiredError,
+    ProblemError,
+    RejectedError,
+    TransientError,
+)
 from shared.mail.message import parse_mail_request
 from shared.mail.payload import KEY_PROPERTY, delivery_key
 from shared.sending.attempt import first_row
@@ -216,12 +222,13 @@ def test_a_mail_of_a_later_consent_is_not_searched_in_another_mailbox() -> None:
         (TransientError("graph_unavailable"), DeliveryStatus.SENDING),
         (
             RejectedError("mailbox_not_found", address="ada@contoso.com", graph_code="ErrorItemNotFound"),
-            DeliveryStatus.UNKNOWN,
+            DeliveryStatus.SENDING,
         ),
+        (ConfigurationError("host_not_found", host="graph"), DeliveryStatus.SENDING),
         (ConsentRequiredError("consent_lost", account="ada", error="e"), DeliveryStatus.UNKNOWN),
     ],
 )
-def test_a_search_without_response_is_repeated_and_a_refused_one_is_not(
+def test_a_mailbox_search_is_repeated_unless_the_consent_is_lost(
     error: ProblemError, status: DeliveryStatus
 ) -> None:
     services = large_file_services()
