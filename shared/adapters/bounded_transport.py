@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from azure.core.pipeline.transport import RequestsTransport
 
+from shared.adapters.whole_head import WholeHeadAdapter
 from shared.time_limit import seconds_left
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core ex
     def __init__(self, *, connection_timeout: float, read_timeout: float) -> None:
         super().__init__(connection_timeout=connection_timeout, read_timeout=read_timeout)
         self._timeouts = {"connection_timeout": connection_timeout, "read_timeout": read_timeout}
+
+    def _init_session(self, session: Any) -> None:  # noqa: ANN401 - of `requests`
+        super()._init_session(session)
+        for prefix in tuple(session.adapters):
+            session.mount(prefix, WholeHeadAdapter())
 
     def send(self, request: Any, **options: Any) -> Any:  # noqa: ANN401 - as the SDK has it
         """Send one request.
