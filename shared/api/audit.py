@@ -1,7 +1,7 @@
-"""Log calls: one event per signed-in caller, a count for anonymous ones.
+"""Log each call of a signed-in caller for the audit.
 
-Anybody can cause a refusal without signing in. With one line each they could fill the daily log cap, after
-which no alert fires, so refusals are counted and logged a few times an hour.
+Refused anonymous calls are only counted (`RefusalCounter`), and logged a few times an hour. Anybody can cause
+them. If each were logged, they could use up the daily cap of the log, and no alert would work after that.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def log_audit(request: Request, claims: Mapping[str, Any], result: str, *, refused: bool) -> None:
-    """Log who did what and the result; `claims` are of a verified token."""
+    """Log who did what, and the result; `claims` are from a verified token."""
     log_event(
         Event.ADMIN_OPERATION,
         level=logging.WARNING if refused else logging.INFO,

@@ -1,7 +1,5 @@
 """Authorize the caller by the claims of its access token.
 
-Pure except for the validation itself.
-
 https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference
 """
 
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def verified_claims(request: Request, tokens: CallerTokens) -> Mapping[str, Any]:
-    """Return the claims of the request's bearer token, once verified.
+    """Verify the bearer token of a request, and return its claims.
 
     Raises:
         UnauthenticatedError: `token_missing`, `token_invalid`.
@@ -34,7 +32,7 @@ def verified_claims(request: Request, tokens: CallerTokens) -> Mapping[str, Any]
 
 
 def authorize(claims: Mapping[str, Any], operation: Operation, config: AppConfig) -> Caller:
-    """Return the caller of these claims, if allowed to call this operation.
+    """Return the caller, if the claims allow it to call this operation.
 
     Raises:
         UnauthenticatedError: `token_invalid`, for an ID token.
@@ -42,13 +40,14 @@ def authorize(claims: Mapping[str, Any], operation: Operation, config: AppConfig
             application `application_role_required`, `signed_in_admin_required`.
     """
     if "scp" in claims:
-        # Any client can get a person's sign-in; an application needs a role that an admin assigned to it.
+        # The client is checked for a signed-in user only, because a person can sign in to any client. An
+        # application that calls without a user needs a role that an admin has assigned to it.
         _check_client(claims, config)
         _check_user(claims, config)
     else:
         _check_application(claims, operation.application_roles)
-    # Never the display name: in some tenants people choose their own, and the page on which another person
-    # confirms a consent shows this name as the requester's.
+    # The display name is never used, because in some tenants people can choose their own. The page on which
+    # another person confirms a consent shows this name as the requester's.
     name = claims.get("preferred_username") or claims["oid"]
     email = claims.get("email")
     return Caller(str(claims["tid"]), str(claims["oid"]), str(name), email if isinstance(email, str) else "")
@@ -57,8 +56,8 @@ def authorize(claims: Mapping[str, Any], operation: Operation, config: AppConfig
 def _check_application(claims: Mapping[str, Any], wanted: tuple[str, ...]) -> None:
     """Accept an application's own token if it has an accepted role.
 
-    An ID token has no `scp` either, so only `idtyp` distinguishes them; an app registration must request that
-    claim.
+    An ID token has no `scp` either. Only the claim `idtyp`, which the app registration must request,
+    distinguishes the two.
 
     https://learn.microsoft.com/entra/identity-platform/optional-claims-reference
     """

@@ -10,7 +10,8 @@ from shared.schema import Contract
 class BacklogView(Contract):
     """The mails that wait because of the mailbox's rate limit.
 
-    `mails` is estimated from time and pace. `emptyAt` is about when the last of them is sent.
+    `mails` is an estimate from the length of the schedule and its pace. `emptyAt` is the estimated time at
+    which the last of these mails is sent.
     """
 
     mails: int

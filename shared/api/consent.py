@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from shared.refusal_counter import RefusalCounter
     from shared.sending.diagnostics import DiagnosticsServices
 
-#: The problems that the result page explains without a known flow; it shows no others.
+#: The only problems that the result page explains if no flow is known.
 _PUBLIC_CODES = frozenset(
     {
         "application_sender_not_allowed",
@@ -56,19 +56,19 @@ _PUBLIC_CODES = frozenset(
 
 
 class ConsentPorts(ConsentServices, Protocol):
-    """What the operations need beyond what a consent needs."""
+    """The ports of these operations."""
 
     @property
     def refusals(self) -> RefusalCounter:
-        """Counts the refusals of anonymous calls."""
+        """The counter of refused anonymous calls."""
 
     @property
     def deliveries(self) -> DeliveryLog:
-        """The mails that wait for a consent."""
+        """The delivery log, with the mails that wait for a consent."""
 
     @property
     def outbox(self) -> Outbox:
-        """The queue that they go to after it."""
+        """The queue for the mails that a consent releases."""
 
 
 def show_start(_request: Request, ports: ConsentPorts) -> Response:
@@ -77,9 +77,9 @@ def show_start(_request: Request, ports: ConsentPorts) -> Response:
 
 
 def start(request: Request, ports: ConsentPorts) -> Response:
-    """Bind the flow to this browser and return the next page.
+    """Bind the flow to this browser, and return the URL to open next.
 
-    That is Microsoft's, or the result page with a problem.
+    That is a page of Microsoft's, or the result page with a problem.
     """
     ticket = request.form().get("ticket", "")
     try:
@@ -102,9 +102,11 @@ def finish_admin_consent(request: Request, ports: ConsentPorts) -> Response:
 
 
 def _finish(request: Request, callback: CallbackParams, ports: ConsentPorts) -> Response:
-    """Answer 303, so that a reload does not post the callback again.
+    """Handle a callback, and redirect with 303.
 
-    A person who must confirm gets the page at once: no later request could prove as much as this one.
+    After a redirect, reloading the page does not post the callback again. If a person must confirm the
+    consent, the page for that is returned without a redirect, because no later request proves as much as this
+    one.
     """
     try:
         known = find_flow(flow_of_state(callback.values.get("state", "")), ports)
@@ -127,12 +129,13 @@ def decide(request: Request, ports: ConsentPorts) -> Response:
 
 
 def _ended(known: ConsentFlow | None, flow: ConsentFlow, ports: ConsentPorts) -> Response:
-    """Redirect to the result; if it just ended, also release waiting mail.
+    """Redirect to the result; if the consent has just ended, finish it.
 
-    The cookie is then removed too; but that of an expired consent was not compared, so it may be another's.
+    A completed consent releases waiting mail, and the cookie is removed. The cookie of an expired consent is
+    kept: it was not compared, so it may belong to another consent.
     """
     if flow == known:
-        # Repeating an earlier callback proves nothing.
+        # This request repeats an earlier one, and does not prove that it comes from the same browser.
         return _to_result(ports, flow=flow.flow_id)
     if flow.status is FlowStatus.COMPLETED:
         _release(flow, ports)
@@ -148,14 +151,14 @@ def _refused(request: Request, error: ProblemError, ports: ConsentPorts) -> Resp
 
 
 def result(request: Request, ports: ConsentPorts) -> Response:
-    """Show the result without any details: the page has no sign-in."""
+    """Show the result without details, because anybody can open the page."""
     nonce = ports.system.random_token()
     flow = find_flow(request.query.get("flow", ""), ports)
     if flow is None:
         code = request.query.get("problem", "")
-        return result_page(
-            None, public_problem(code if code in _PUBLIC_CODES else "consent_not_found"), nonce
-        )
+        if code not in _PUBLIC_CODES:
+            code = "consent_not_found"
+        return result_page(None, public_problem(code), nonce)
     flow = flow.resolved_with(ports.settings.load(flow.tenant_id), ports.system.now())
     problem = public_problem(flow.problem.code) if flow.problem else None
     return result_page(flow, problem, nonce)
@@ -182,19 +185,23 @@ def check(request: Request, caller: Caller, ports: DiagnosticsServices) -> Respo
 
 
 def find_flow(flow_id: str, ports: ConsentPorts) -> ConsentFlow | None:
-    """Return a flow by its id, upper or lower case.
+    """Return a flow by its id, in upper or lower case, or None.
 
-    None also where its tenant is not served any more.
+    The flow of a tenant that is not served any more is not found either.
     """
     stored_id = flow_id.lower()
-    flow = ports.flows.flow(stored_id) if FLOW_ID.fullmatch(stored_id) else None
-    return flow if flow and flow.tenant_id in ports.config.allowed_tenant_ids else None
+    if not FLOW_ID.fullmatch(stored_id):
+        return None
+    flow = ports.flows.flow(stored_id)
+    if flow is None or flow.tenant_id not in ports.config.allowed_tenant_ids:
+        return None
+    return flow
 
 
 def _public_code(error: ProblemError) -> str:
-    """Return the code to explain in the window.
+    """Return the problem code that the consent window explains.
 
-    Problems for the operator are only in the log.
+    A problem that the operator must solve is only in the log.
     """
     if error.code in _PUBLIC_CODES:
         return error.code

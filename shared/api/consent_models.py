@@ -12,11 +12,12 @@ from shared.sending.diagnostics import Check, CheckName, Outcome
 
 
 class FlowView(Contract):
-    """State of a consent.
+    """The state of a consent.
 
     `stage` says what a pending consent waits for: that the link is opened, that the admin completes
     Microsoft's pages, that Microsoft's directory confirms the permissions (up to two minutes), or that a
-    signed-in account other than the admin's confirms. It is null once the consent has ended.
+    person confirms who signed in with another account than the admin's. It is null once the consent has
+    ended.
     """
 
     flow_id: str
@@ -56,7 +57,7 @@ class ExaminationView(Contract):
 
 
 def flow_view(flow: ConsentFlow) -> FlowView:
-    """Show a consent to its admin, as resolved with the settings."""
+    """Show a consent, whose status was derived from the settings."""
     return FlowView(
         flow_id=flow.flow_id,
         status=flow.status,

@@ -1,4 +1,4 @@
-"""Show deliveries to the admin."""
+"""List, show and retry the mails of the caller's tenant."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from shared.deliveries.ports import DeliveryPage
     from shared.deliveries.retry import RetryServices
 
-_MOST = 200
+_MAX_LIMIT = 200
 #: In a query a plus sign means a blank, so a time with an offset arrives without its sign.
 _TIME_HELP = "use a time such as 2026-11-23T06:00:00Z, or %2B for the + of an offset"
-#: The end of a page, as a key of the delivery log.
-_PLACE = re.compile(rf"![0-9]{{16}}!{MESSAGE_ID.pattern}")
+#: The key of the last mail of a page in the delivery log, which a continuation token encodes.
+_CONTINUATION_KEY = re.compile(rf"![0-9]{{16}}!{MESSAGE_ID.pattern}")
 
 
 class DeliveryViewServices(DeliveryLookup, ForecastServices, Protocol):
-    """What is needed to show mails."""
+    """The ports that are needed to show mails."""
 
 
 def list_deliveries(request: Request, caller: Caller, ports: DeliveryViewServices) -> Response:
@@ -76,7 +76,7 @@ def parse_query(tenant_id: str, query: Mapping[str, str]) -> DeliveryQuery:
         status=_read(query, "status", DeliveryStatus, "use one of the states of a delivery"),
         since=_read(query, "since", _moment, _TIME_HELP),
         until=_read(query, "until", _moment, _TIME_HELP),
-        limit=_read(query, "limit", _limit, f"use a number from 1 to {_MOST}") or 50,
+        limit=_read(query, "limit", _limit, f"use a number from 1 to {_MAX_LIMIT}") or 50,
         continuation=_read(query, "continuationToken", read_token, "use the token of the page before"),
     )
 
@@ -100,38 +100,39 @@ def _moment(text: str) -> datetime:
 
 def _limit(text: str) -> int:
     # `int` also accepts signs, blanks, underscores and the digits of other scripts.
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= _MOST:
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= _MAX_LIMIT:
         raise ValueError
     return int(text)
 
 
 def token_of(page: DeliveryPage) -> str | None:
     """Return the continuation token of a page; None after the last one."""
-    place = page.continuation
-    return base64.urlsafe_b64encode(place.encode()).decode() if place else None
+    if not page.continuation:
+        return None
+    return base64.urlsafe_b64encode(page.continuation.encode()).decode()
 
 
 def read_token(text: str) -> str:
-    """Return the position that a token encodes.
+    """Return the key that a continuation token encodes.
 
     Raises:
-        ValueError: the app did not issue it.
+        ValueError: the app did not issue the token.
     """
     try:
-        row = base64.urlsafe_b64decode(text).decode()
+        key = base64.urlsafe_b64decode(text).decode()
     except (binascii.Error, UnicodeDecodeError) as error:
         raise ValueError from error
-    if not _PLACE.fullmatch(row):
+    if not _CONTINUATION_KEY.fullmatch(key):
         raise ValueError
-    return row
+    return key
 
 
 def retry_delivery(request: Request, caller: Caller, ports: RetryServices) -> Response:
     """Queue a mail again.
 
     Raises:
-        OtherInstallationError: it belongs to another installation.
-        NotFoundError, ConflictError: as `retry_mail` has them.
+        OtherInstallationError: the tenant belongs to another installation.
+        NotFoundError, ConflictError: what `retry_mail` raises.
     """
     ports.settings.check_owner(caller.tenant_id)
     saved = retry_mail(caller.tenant_id, request.route["message_id"], timedelta(0), ports)

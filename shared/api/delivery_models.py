@@ -31,15 +31,15 @@ class AudienceView(Contract):
     cc: int = Field(description="Number of addresses in `cc`.")
     bcc: int = Field(description="Number of addresses in `bcc`.")
     domains: tuple[str, ...] = Field(
-        description="Their domains in alphabetical order; if there are many, not all."
+        description="The domains of the recipients in alphabetical order; if there are many, not all."
     )
 
 
 class FieldView(Contract):
-    """One broken field of an invalid message."""
+    """One invalid field of an invalid message."""
 
     field: str = Field(description="The dotted path of the field, such as `attachments.0.blob`.")
-    message: str = Field(description="The error.")
+    message: str = Field(description="What is wrong with it.")
 
 
 class StepView(Contract):
@@ -67,10 +67,10 @@ class DeliverySummary(Contract):
     message_id: str = Field(description="The scheduler's own id of the mail.")
     status: DeliveryStatus = Field(description="The current status of the mail.")
     final: bool = Field(description="True if the status no longer changes automatically.")
-    queued_at: datetime = Field(description="Time at which it was first taken from the queue.")
+    queued_at: datetime = Field(description="Time at which the mail was first received from the queue.")
     updated_at: datetime = Field(description="Time of the last change of its status.")
     from_email_address: str | None = Field(
-        description="The address that it is sent from; null before its first attempt."
+        description="The address from which the mail is sent; null before its first attempt."
     )
     recipients: AudienceView = Field(description="Number and domains of the recipients.")
     attempt: int = Field(description="The number of the current or last attempt; the first is 1.")
@@ -82,7 +82,7 @@ class DeliverySummary(Contract):
         )
     )
     mails_before: int | None = Field(
-        description="Estimated number of mails of its mailbox that are sent before it."
+        description="Estimated number of mails of the same mailbox that are sent before this one."
     )
     likely_to_expire_at: datetime | None = Field(
         description=(
@@ -92,13 +92,13 @@ class DeliverySummary(Contract):
     )
     correlation_id: str | None = Field(description="The scheduler's own id of a run.")
     problem: ProblemView | None = Field(
-        description="Why it is not sent, and who must act; null if there is no problem."
+        description="Why the mail is not sent, and who must act; null if there is no problem."
     )
     conflict: StandingProblemView | None = Field(
-        description="Another mail with its id and different content was queued, and was not sent."
+        description="Another mail with the same id and different content was queued, and was not sent."
     )
     warnings: tuple[StandingProblemView, ...] = Field(
-        description="Problems of the mail that do not prevent its sending."
+        description="Problems of the mail that do not prevent sending."
     )
 
 
@@ -108,7 +108,7 @@ class OutcomeView(Contract):
     queue: str = Field(description="The queue that the message names.")
     sequence: int = Field(description="Number of outcomes of the mail so far; 0 before the first.")
     told: bool = Field(
-        description="True if each of these outcomes was put on the queue; false for a queue not configured."
+        description="True if each of these outcomes was put on the queue; false without such a queue."
     )
 
 
@@ -189,8 +189,9 @@ def _outcome(delivery: Delivery) -> OutcomeView | None:
 def _problem(delivery: Delivery) -> ProblemView | None:
     if delivery.problem:
         return problem_view(delivery.problem.problem)
-    unreadable = delivery.status is DeliveryStatus.OTHER_VERSION
-    return problem_view(explain("written_by_other_version")) if unreadable else None
+    if delivery.status is DeliveryStatus.OTHER_VERSION:
+        return problem_view(explain("written_by_other_version"))
+    return None
 
 
 def _conflict(delivery: Delivery) -> StandingProblemView | None:

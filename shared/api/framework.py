@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: https://www.w3.org/TR/trace-context/#traceparent-header-field-values
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
-#: A page on another origin can read no other header (https://fetch.spec.whatwg.org/#http-cors-protocol).
+#: The headers that a page on another origin may read (https://fetch.spec.whatwg.org/#http-cors-protocol).
 _EXPOSED = {"Access-Control-Expose-Headers": "ETag, Location, Retry-After, WWW-Authenticate"}
 
 
@@ -39,9 +39,9 @@ class _Call:
         self.claims: Mapping[str, Any] | None = None
 
     def checked(self) -> Request:
-        """Return the request with its query after checking size and body.
+        """Check the size and the body, and return the request with its query.
 
-        The caller's token is verified before, so that the audit log includes such a refusal too.
+        This is done after the caller's token was verified, so that a refusal is in the audit log.
         """
         from shared.api.limits import check_body_arrived, check_size, read_query
 
@@ -84,7 +84,8 @@ def _respond(
         reply = operate(call)
     except ProblemError as error:
         logged = _log_end(call, error.code, refused=True)
-        # A person reports the reference, so it must be in the log; a program gets its own trace id.
+        # A page shows the trace id as a reference. It must be one that is in the log, because a person
+        # reports it. A program gets the trace id of its own call.
         reply = _error_reply(call, error, logged if operation.page else call.request.trace_id)
     except Exception as error:  # noqa: BLE001 - the host would return an empty 500
         problem = UnforeseenError()
@@ -96,7 +97,7 @@ def _respond(
 
 
 def _error_reply(call: _Call, error: ProblemError, trace_id: str) -> Response:
-    """Answer a program with a problem document, a person with a page."""
+    """Return a problem document for a program, or a page for a person."""
     from shared.api.problem_details import problem_response
 
     if call.operation.page:
@@ -107,9 +108,9 @@ def _error_reply(call: _Call, error: ProblemError, trace_id: str) -> Response:
 
 
 def _log_end(call: _Call, result: str, *, refused: bool, bug: Exception | None = None) -> str:
-    """Log the end of a call; refused anonymous calls are only counted.
+    """Log the end of a call, and return the trace id that is in the log.
 
-    Return the trace id that is in the log.
+    Refused anonymous calls are only counted. The trace id is then that of the latest one that was logged.
     """
     from shared.api.audit import log_audit
 
@@ -149,6 +150,6 @@ def _request(req: func.HttpRequest, operation: Operation) -> Request:
 
 
 def _caller_trace_id(traceparent: str) -> str | None:
-    """Return the caller's trace id if it is well-formed; it proves nothing."""
+    """Return the caller's trace id if it is valid; it is not verified."""
     found = _TRACEPARENT.fullmatch(traceparent)
     return found[1] if found else None

@@ -29,7 +29,7 @@ _DEADLINE_SECONDS = 5.0
 
 
 class Ready(Protocol):
-    """What is needed from outside."""
+    """The ports of the readiness check."""
 
     @property
     def probes(self) -> Mapping[str, Callable[[], object]]:
@@ -41,7 +41,7 @@ class Ready(Protocol):
 
     @property
     def outbox(self) -> Outbox:
-        """The queue, and the poison messages."""
+        """The queue and its poison queue."""
 
 
 class PartView(Contract):
@@ -54,9 +54,9 @@ class PartView(Contract):
 class ReadinessView(Contract):
     """Whether mail can be sent, and which part prevents it.
 
-    `sendingPaused` is null while sending is not paused. A paused app is `ready`: nothing in it is broken.
-    `poisonQueueLength` and `outboxLength` are null where the queue does not respond, and
-    `outboxOldestQueuedAt` where no message can be read.
+    `sendingPaused` is null while sending is not paused. An app whose sending is paused is `ready`, because
+    nothing in it is broken. `poisonQueueLength` and `outboxLength` are null if the queue does not respond,
+    and `outboxOldestQueuedAt` is null if no message can be read.
     """
 
     status: Literal["ready", "not_ready"]
@@ -94,13 +94,12 @@ def read_readiness(_request: Request, _caller: Caller, ports: Ready) -> Response
 def probe_all(probes: Mapping[str, Callable[[], object]], deadline: float) -> dict[str, Problem | None]:
     """Check every part concurrently; return each part's problem.
 
-    An unexpected error is raised.
-
-    A part that hangs is left in its thread, which ends with the SDK's own timeout.
+    An unexpected error is raised. The thread of a part that does not respond in time ends later, at the
+    timeout of the SDK.
 
     Args:
         probes: a call for each part.
-        deadline: in seconds, for each.
+        deadline: the time limit in seconds, which is the same for each.
     """
     end = time.monotonic() + deadline
     threads = ThreadPoolExecutor(len(probes))

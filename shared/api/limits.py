@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def check_size(operation: Operation, query: str, body: bytes) -> None:
-    """Refuse a body that is too long or has too many fields, unparsed.
+    """Refuse a body that is too long or has too many fields.
+
+    It is refused before it is parsed.
 
     Raises:
         PayloadTooLargeError: `request_too_large`, `too_many_fields`.
@@ -29,20 +31,17 @@ def check_size(operation: Operation, query: str, body: bytes) -> None:
 
 
 def check_body_arrived(operation: Operation, headers: Mapping[str, str], body: bytes) -> None:
-    """Refuse an empty body where the headers announced one.
-
-    Header names are in lower case.
+    """Refuse an empty body if the headers announced a body.
 
     The Functions host passes on a body only if the request has a Content-Length, so a chunked body arrives
-    empty. Treating that as "no body" would run the operation with its defaults.
+    empty. If it counted as "no body", the operation would run with its defaults.
 
     Raises:
         LengthRequiredError: `content_length_required`.
     """
-    announced = "transfer-encoding" in headers or (
-        "content-type" in headers and "content-length" not in headers
-    )
-    if operation.takes_body and announced and not body:
+    has_type_only = "content-type" in headers and "content-length" not in headers
+    is_announced = "transfer-encoding" in headers or has_type_only
+    if operation.takes_body and is_announced and not body:
         raise LengthRequiredError("content_length_required")
 
 

@@ -1,7 +1,4 @@
-"""Turn an error into a response (RFC 9457, application/problem+json).
-
-Pure.
-"""
+"""Turn an error into a problem document (RFC 9457). Pure."""
 
 from __future__ import annotations
 
@@ -33,13 +30,13 @@ if TYPE_CHECKING:
 
 
 class UnforeseenError(ConfigurationError):
-    """A bug: an exception that is no problem reached the edge."""
+    """An exception that no code handles, which is a bug in the app."""
 
     def __init__(self) -> None:
         super().__init__("internal_error")
 
 
-#: The most specific class first.
+#: The HTTP status for each class of error. A class comes before its base classes.
 STATUSES: dict[type[ProblemError], int] = {
     UnauthenticatedError: 401,
     ForbiddenError: 403,
@@ -60,19 +57,19 @@ STATUSES: dict[type[ProblemError], int] = {
 
 def status_of(error: ProblemError) -> int:
     """Return the HTTP status of an error."""
-    return next(status for kind, status in STATUSES.items() if isinstance(error, kind))
+    return next(status for error_class, status in STATUSES.items() if isinstance(error, error_class))
 
 
 def problem_type(problem: Problem) -> str:
-    """Name a kind of problem by a URI, as RFC 9457 requires.
+    """Return the URI of a problem, which RFC 9457 requires.
 
-    The URI need not resolve.
+    There need not be a document at this URI.
     """
     return f"urn:inforiver-mailer:problem:{problem.code}"
 
 
 def problem_members(problem: Problem) -> dict[str, Any]:
-    """Describe a problem, as a whole response or a part of one."""
+    """Return the members that describe a problem in a response."""
     return {
         "type": problem_type(problem),
         "title": problem.title,
@@ -83,7 +80,7 @@ def problem_members(problem: Problem) -> dict[str, Any]:
 
 
 def problem_response(error: ProblemError, trace_id: str) -> Response:
-    """Return the response for an error: what went wrong, who must act."""
+    """Return the problem document for an error as a response."""
     status = status_of(error)
     members = {**problem_members(error.problem), "status": status, "traceId": trace_id}
     headers = {"Content-Type": "application/problem+json"}

@@ -28,9 +28,9 @@ class ProblemView(Contract):
 
 
 class StandingProblemView(ProblemView):
-    """A recorded problem.
+    """A problem that lasts until somebody acts.
 
-    It has a start time and Microsoft's id of the failed call, for their support.
+    `since` is when it began. `correlationId` is Microsoft's id of the failed call, for Microsoft's support.
     """
 
     since: datetime
@@ -48,7 +48,7 @@ class ProblemDocument(ProblemView):
     """A problem as the whole response (RFC 9457).
 
     `code` identifies the problem. `traceId` names the request in the operator's log. `errors` is present only
-    where fields of the request are invalid.
+    if fields of the request are invalid.
     """
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=False)

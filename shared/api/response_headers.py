@@ -1,9 +1,8 @@
 """Set the headers of every response.
 
-host.json has the same set for the host's own responses.
-
-The host adds a header of host.json only where the function set none of that name, so a page can have its own
-policy. Sources: the OWASP HTTP Headers and REST Security sheets.
+The headers are those that the OWASP cheat sheets "HTTP Headers" and "REST Security" recommend. host.json has
+the same ones for the host's own responses. The host adds a header only if the function has not set it, so a
+page can have its own policy.
 """
 
 from __future__ import annotations
@@ -26,14 +25,15 @@ STANDARD: Final[Mapping[str, str]] = {
 
 
 def page_headers(nonce: str, *, form_action: str = "'none'", connect: str = "'none'") -> dict[str, str]:
-    """Return the headers of a page with only its own script and style.
+    """Return headers that allow a page only its own script and style.
 
-    Its empty icon is a `data:` URL: a browser then requests no `/favicon.ico`, which the policy forbids.
+    Images are allowed as `data:` URLs for the empty icon of the page, without which a browser would request
+    `/favicon.ico`.
 
     Args:
-        nonce: fresh for each response; the page's script and style elements carry it.
-        form_action: the allowed target of its forms.
-        connect: what its script may call.
+        nonce: a new value for each response, which the script and style elements of the page have too.
+        form_action: the URLs to which forms may be posted.
+        connect: the URLs that the script may request.
     """
     policy = (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; "

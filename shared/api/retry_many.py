@@ -1,7 +1,4 @@
-"""Retry many mails on an admin's request.
-
-Each follows the rules of a single retry.
-"""
+"""Retry many mails on an admin's request, each like a single retry."""
 
 from __future__ import annotations
 
@@ -28,24 +25,25 @@ if TYPE_CHECKING:
     from shared.deliveries.retry import RetryServices
     from shared.problems import Problem
 
-#: Azure ends a call after 230 seconds, and one mail can take two minutes while storage is slow.
-_TIME = timedelta(seconds=60)
+#: No retry begins later in a call. Azure ends a call after 230 seconds, and while storage is slow, one retry
+#: can take two minutes.
+_TIME_LIMIT = timedelta(seconds=60)
 
 
 def retry_deliveries(request: Request, caller: Caller, ports: RetryServices) -> Response:
-    """Queue mails again at a limited rate; a failure stops no other.
+    """Queue mails again at a limited rate; a failure stops no other mail.
 
     Raises:
         InvalidInputError: `invalid_request`.
-        OtherInstallationError: it belongs to another installation.
+        OtherInstallationError: the tenant belongs to another installation.
         TransientError: storage does not respond, and nothing was retried.
     """
-    begun = Moment.of(ports.system)
+    started = Moment.of(ports.system)
     body = parse(RetryBody, request.body, "invalid_request")
     ports.settings.check_owner(caller.tenant_id)
     page = DeliveryPage(()) if body.message_ids else _mails_of_period(caller.tenant_id, body, ports)
     ids = body.message_ids or [mail.message_id for mail in page.deliveries]
-    results = tuple(_results(caller.tenant_id, dict.fromkeys(ids), begun, ports))
+    results = tuple(_results(caller.tenant_id, dict.fromkeys(ids), started, ports))
     return json_response(202, RetryListView(results=results, continuation_token=token_of(page)))
 
 
@@ -61,11 +59,11 @@ def _mails_of_period(tenant_id: str, body: RetryBody, ports: RetryServices) -> D
 
 
 def _results(
-    tenant_id: str, ids: Iterable[str], begun: Moment, ports: RetryServices
+    tenant_id: str, ids: Iterable[str], started: Moment, ports: RetryServices
 ) -> Iterator[RetryResultView]:
     delay = timedelta(0)
     for message_id in ids:
-        if begun.has_passed(_TIME, ports.system):
+        if started.has_passed(_TIME_LIMIT, ports.system):
             yield _refused(message_id, explain("retry_not_reached"))
             continue
         try:

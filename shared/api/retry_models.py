@@ -14,16 +14,17 @@ from shared.deliveries.status import DeliveryStatus
 from shared.mail.fields import Moment
 from shared.schema import Contract, broken_field
 
-#: As many as one call can retry before Azure's front end times out.
+#: How many mails one call retries at most, so that it ends before Azure's time limit.
 MAX_MAILS = 500
-_OF_A_PERIOD = ("status", "since", "until", "continuation_token")
+_PERIOD_MEMBERS = ("status", "since", "until", "continuation_token")
 
 
 class RetryBody(Contract):
     """The mails to retry: `messageIds`, or a `status` and a period.
 
-    The period, from `since`, is of when the mails were queued, as in the list of deliveries; without `until`
-    it ends now. The newest mails come first, and `continuationToken` continues after the previous response.
+    The period applies to the time at which the mails were queued, as in the list of deliveries. It begins at
+    `since`, and without `until` it ends now. The newest mails are retried first, and `continuationToken`
+    continues after the previous response.
     """
 
     message_ids: Annotated[tuple[str, ...], Field(min_length=1, max_length=MAX_MAILS)] | None = None
@@ -36,7 +37,7 @@ class RetryBody(Contract):
     def _names_mails_in_one_way(self) -> Self:
         if self.message_ids is None:
             self._check_period()
-        elif self.model_fields_set & set(_OF_A_PERIOD):
+        elif self.model_fields_set & set(_PERIOD_MEMBERS):
             raise broken_field("messageIds", "give either messageIds, or status and since")
         return self
 
@@ -50,7 +51,7 @@ class RetryBody(Contract):
 
     @property
     def place(self) -> str | None:
-        """Where the previous page ended.
+        """The key in the delivery log at which the previous page ended.
 
         Raises:
             ValueError: the app did not issue the token.
@@ -61,10 +62,12 @@ class RetryBody(Contract):
 class RetryResultView(Contract):
     """The result of one mail's retry."""
 
-    message_id: str = Field(description="The mail's id.")
-    retried: bool = Field(description="True if it is queued again.")
-    next_attempt_at: datetime | None = Field(description="When it is sent; null if it is not retried.")
-    problem: ProblemView | None = Field(description="Why it is not retried; null where it is.")
+    message_id: str = Field(description="The id of the mail.")
+    retried: bool = Field(description="True if the mail is queued again.")
+    next_attempt_at: datetime | None = Field(
+        description="Time of the next attempt; null if the mail is not retried."
+    )
+    problem: ProblemView | None = Field(description="Why the mail is not retried; null if it is.")
 
 
 class RetryListView(Contract):

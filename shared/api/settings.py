@@ -51,7 +51,7 @@ def enable(request: Request, caller: Caller, ports: SettingsPorts) -> Response:
     Raises:
         InvalidInputError: `invalid_request`, `invalid_from_email_address`.
         PreconditionFailedError: `settings_changed`.
-        ConflictError: what Enable may not change.
+        ConflictError: what `check_enable` and `check_listed` raise.
     """
     body = parse(EnableBody, request.body, "invalid_request")
     requested = body.requested_sender()
@@ -72,13 +72,13 @@ def enable(request: Request, caller: Caller, ports: SettingsPorts) -> Response:
 def save(request: Request, caller: Caller, ports: SettingsPorts) -> Response:
     """Start the consent for another From address or for large files.
 
-    Nothing changes until the consent is complete. Saving the current settings ends a consent in progress,
-    which would change them.
+    The settings do not change until the consent is complete. If the body has the current settings, no consent
+    is needed, and a consent in progress is ended, because it would change them.
 
     Raises:
         InvalidInputError: `invalid_request`, `invalid_from_email_address`.
         PreconditionFailedError: `settings_changed`.
-        ConflictError: what Save may not change.
+        ConflictError: what `check_save` and `check_listed` raise.
     """
     body = parse(SaveBody, request.body, "invalid_request")
 
@@ -113,8 +113,8 @@ def reset_settings(request: Request, caller: Caller, ports: SettingsPorts) -> Re
     def change(settings: TenantSettings) -> TenantSettings:
         after = reset(settings)
         if after != settings:
-            # Otherwise nothing is left to reset, perhaps because an earlier try did it and its response was
-            # lost; so no ETag is required.
+            # The ETag is not checked if nothing changes: an earlier request may have reset the settings, and
+            # only its response was lost.
             _check_precondition(request, settings)
             replaced.append(settings)
         return after
@@ -141,10 +141,10 @@ def _clear(settings: TenantSettings, ports: SettingsPorts) -> None:
 
 
 def etag_of(settings: TenantSettings) -> str:
-    """Return the ETag, written as a strong one, as `If-Match` requires.
+    """Return a strong ETag, which `If-Match` requires.
 
-    It covers only what admins decide: a refreshed token or a waiting mail changes the response, but does not
-    conflict with a change by an admin.
+    It depends only on what admins decide. A refreshed token or a waiting mail also changes the response, but
+    does not conflict with a change by an admin.
     """
     decided = (settings.last_version, settings.sender, settings.pending and settings.pending.flow_id)
     return f'"{hashlib.sha256(repr(decided).encode()).hexdigest()[:32]}"'
@@ -153,8 +153,10 @@ def etag_of(settings: TenantSettings) -> str:
 def _check_precondition(request: Request, settings: TenantSettings) -> None:
     """Compare the ETags in `If-Match`, if any.
 
-    A gateway that compresses responses makes the ETag weak (`W/"…"`). It matches too: nothing here depends on
-    the bytes of a response.
+    A weak ETag (`W/"…"`) matches too: a gateway that compresses responses makes it from a strong one.
+
+    Raises:
+        PreconditionFailedError: `settings_changed`.
     """
     expected = request.headers.get("if-match", "*")
     tags = [tag.strip().removeprefix("W/") for tag in expected.split(",")]
@@ -163,7 +165,7 @@ def _check_precondition(request: Request, settings: TenantSettings) -> None:
 
 
 def _with_sender_list(settings: TenantSettings, ports: SettingsPorts) -> TenantSettings:
-    """Apply the current sender list, which may not have been applied yet."""
+    """Apply the operator's current list, which may not be applied yet."""
     return with_sender_list(settings, ports.config.application_senders, ports.system.now())
 
 

@@ -19,7 +19,8 @@ from shared.settings.tenant import (
     Status,
 )
 
-#: Spaces around it are removed. It is checked later, because an invalid address has its own problem code.
+#: A From address as entered. Spaces around it are removed, and it is checked, only later, because an invalid
+#: address has a problem code of its own.
 type EnteredAddress = Annotated[str, Field(json_schema_extra={"pattern": ADDRESS_PATTERN})]
 
 
@@ -35,7 +36,7 @@ class EnableBody(Contract):
     ask_again: Flag = False
 
     def requested_sender(self) -> RequestedSender:
-        """Return what to ask consent for.
+        """Return the way of sending for which to start a consent.
 
         Raises:
             InvalidInputError: `invalid_from_email_address`.
@@ -52,7 +53,7 @@ class SaveBody(Contract):
     ask_again: Flag = False
 
     def requested_sender(self, authorization: Authorization) -> RequestedSender:
-        """Return what to ask consent for.
+        """Return the way of sending for which to start a consent.
 
         Raises:
             InvalidInputError: `invalid_from_email_address`.
@@ -63,7 +64,7 @@ class SaveBody(Contract):
 
 
 class Toggle(Contract):
-    """A switch on the page: whether it is on, and whether it can be moved."""
+    """A switch on the page: whether it is on, and whether it is locked."""
 
     enabled: bool
     locked: bool
@@ -99,13 +100,14 @@ class SettingsView(Contract):
     """The settings; `sendingPaused` is null while sending is not paused.
 
     `applicationAvailable`: the operator allows at least one address to send with the app's own permission.
-    `permissions`: those in Microsoft's newest token that sending uses; `surplusPermissions`: those in it that
-    were not requested. With `exchangeDecides` the token names none: only Exchange knows what the app may do
-    (RBAC for Applications). `recipientsSee`: the primary address of the mailbox, which Exchange shows as the
-    sender whichever of its addresses was entered; null if Microsoft does not return it. `tokensLeftBehind`:
-    the vault still has unused tokens; the app tries every day to delete them. `tokensRecoverableUntil`: until
-    when deleted tokens can be recovered. `waitingMails`: the number of mails that wait until someone acts.
-    `backlog`: null if no mail waits for the rate limit, or if that is unknown.
+    `permissions`: the permissions in Microsoft's newest token that sending uses. `surplusPermissions`: the
+    permissions in this token that were not requested. `exchangeDecides`: the token names no permission, and
+    only Exchange knows what the app may do (RBAC for Applications). `recipientsSee`: the primary address of
+    the mailbox, which Exchange shows as the sender even if another address of the mailbox was entered; null
+    if Microsoft does not return it. `tokensLeftBehind`: the vault still has unused tokens, which the app
+    tries to delete every day. `tokensRecoverableUntil`: until when deleted tokens can be recovered.
+    `waitingMails`: the number of mails that wait until someone acts. `backlog`: null if no mail waits for the
+    rate limit, or if that is unknown.
     """
 
     provider: Literal["Office365"] = "Office365"
@@ -136,7 +138,7 @@ class SettingsView(Contract):
 
 
 class StartedConsentView(Contract):
-    """The URL to open for the admin, and the URL of the consent's state.
+    """The URL to open in a window, and the URL that returns the state.
 
     `startUrl` has a ticket in its fragment; open it unchanged in a new window.
     """
@@ -150,8 +152,8 @@ class StartedConsentView(Contract):
 class SavedView(Contract):
     """The consent that Save started; every member is null if none is needed.
 
-    Both cases have one status and one shape, because generated clients return one type and throw on any other
-    status.
+    Both cases have the same status and shape, because a generated client returns one type and raises an error
+    for any other status.
     """
 
     flow_id: str | None = None

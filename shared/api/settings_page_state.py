@@ -75,9 +75,9 @@ def _permissions(settings: TenantSettings) -> tuple[str, ...]:
 
 
 def _remains(consent: Consent) -> RemainsView:
-    """Return what remains at Microsoft.
+    """Return the permissions that remain at Microsoft after a Reset.
 
-    The app cannot remove it, because it has no permission to administer itself.
+    The app cannot remove them, because it has no permission to administer itself.
     """
     permissions = tuple(sorted(known_granted_scopes(consent)))
     listed = ", ".join(permissions) or "if it granted any"
@@ -121,7 +121,7 @@ def actions_of(settings: TenantSettings) -> Actions:
 def problem_of(settings: TenantSettings, now: datetime) -> StandingProblemView | None:
     """Return the problem that prevents sending, if any.
 
-    Settings that another version wrote count as one.
+    If another version of the app wrote the settings, that is the problem.
     """
     problem = settings.problem
     if problem is None and settings.status is Status.OTHER_VERSION:

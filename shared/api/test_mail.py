@@ -33,7 +33,7 @@ permission Send As on {address}.
 
 
 class TestMailServices(Protocol):
-    """What is needed from outside."""
+    """The ports that a test mail needs."""
 
     @property
     def config(self) -> AppConfig:
@@ -45,7 +45,7 @@ class TestMailServices(Protocol):
 
     @property
     def settings(self) -> SettingsStore:
-        """The senders."""
+        """The settings, which name the sender."""
 
     @property
     def outbox(self) -> Outbox:
@@ -53,7 +53,7 @@ class TestMailServices(Protocol):
 
 
 class TestMailBody(Contract):
-    """The test mail's recipient; without one it is the caller."""
+    """The recipient of the test mail; without one, this is the caller."""
 
     to: MailAddress | None = None
 
@@ -68,7 +68,7 @@ class QueuedMailView(Contract):
 def send_test_mail(request: Request, caller: Caller, ports: TestMailServices) -> Response:
     """Queue a test mail.
 
-    It is tried even if Microsoft 365 refused the sender.
+    The mail is tried even if Microsoft 365 has refused the sender.
 
     Raises:
         InvalidInputError: `invalid_request`.

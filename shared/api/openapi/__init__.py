@@ -1,1 +1,1 @@
-"""The OpenAPI document."""
+"""Describe the API in the OpenAPI document."""

@@ -117,13 +117,16 @@ def _describe(operation: Operation, references: References) -> dict[str, Any]:
 
 
 def _security(operation: Operation) -> list[dict[str, list[str]]]:
-    """List who may call.
+    """List who may call an operation, as alternatives.
 
-    Each entry is an alternative; OpenAPI 3.1 lets any scheme list roles.
+    In OpenAPI 3.1 a scheme of any type may list roles.
     """
-    admin: list[dict[str, list[str]]] = [{"workspaceAdmin": []}] if operation.admin else []
-    roles = operation.application_roles
-    return [*admin, {"application": list(roles)}] if roles else admin
+    alternatives: list[dict[str, list[str]]] = []
+    if operation.admin:
+        alternatives.append({"workspaceAdmin": []})
+    if operation.application_roles:
+        alternatives.append({"application": list(operation.application_roles)})
+    return alternatives
 
 
 def _request_body(content: dict[str, Any], *, required: bool) -> dict[str, Any]:
@@ -165,7 +168,7 @@ def _response_object(response: DocumentedResponse, references: References) -> di
 
 
 def _listed(codes: Iterable[str]) -> str:
-    """List each problem with its title, so that readers need no look-up."""
+    """List problem codes with their titles, for readers of the document."""
     return "\n".join(f"- `{code}`: {catalogue()[code].title}" for code in codes)
 
 
@@ -174,9 +177,9 @@ def _problem_page(codes: Iterable[str]) -> dict[str, Any]:
 
 
 def _problem(status: int, codes: Iterable[str], references: References) -> dict[str, Any]:
-    """Describe every problem by one shape.
+    """Describe the problems with one status, all by the same shape.
 
-    Code generators lose members with more specific ones.
+    With a more specific shape for each problem, code generators would lose members.
     """
     content = {"application/problem+json": {"schema": references[ProblemDocument, "serialization"]}}
     headers = _headers(_PROBLEM_HEADERS.get(status, {}))

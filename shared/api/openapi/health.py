@@ -1,4 +1,4 @@
-"""Describe the operations that belong to no feature."""
+"""Describe the operations for health and for the OpenAPI document."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Responses of the Functions host itself, which have no body.
+"""Describe responses of the Functions host itself, which have no body.
 
-Observed on the open-source host 4.1037; the limits are those of its web server
+They were observed on the open-source host 4.1037; the limits are those of its web server
 (https://learn.microsoft.com/aspnet/core/fundamentals/servers/kestrel/options).
 """
 

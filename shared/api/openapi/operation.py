@@ -1,7 +1,6 @@
-"""Define an API function: what it accepts and returns.
+"""Define an operation of the API: what it accepts and returns.
 
-The running function checks its requests with this definition, and the OpenAPI document is made from it, so
-the two can't differ.
+Requests are checked with this definition, and the OpenAPI document is made from it, so the two cannot differ.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from shared.schema import Contract
 #: Problems by their HTTP status.
 type Problems = Mapping[int, tuple[str, ...]]
 
-#: Possible for any call that reads the settings of the deployment.
+#: Problems of any call that reads the settings of the deployment.
 DEPLOYMENT: Final[Problems] = {
     500: (
         "identity_refused",
@@ -29,11 +28,11 @@ DEPLOYMENT: Final[Problems] = {
     ),
     503: ("identity_unavailable", "storage_unavailable"),
 }
-#: Possible for any call, because its size is checked before it is parsed.
+#: Problems of any call, because its size is checked before it is parsed.
 LIMITS: Final[Problems] = {413: ("request_too_large", "too_many_fields")}
-#: Possible for any call that has a body.
+#: Problems of any call that has a body.
 BODY: Final[Problems] = {411: ("content_length_required",)}
-#: Possible for any call that only a workspace admin may make.
+#: Problems of any call that only a workspace admin may make.
 ADMIN: Final[Problems] = {
     400: ("invalid_request",),
     401: ("token_invalid", "token_missing", "token_version_unsupported"),
@@ -47,7 +46,7 @@ ADMIN: Final[Problems] = {
     503: ("entra_unavailable",),
 }
 
-#: Additionally possible where an application may call.
+#: Additional problems of a call that an application may make.
 APPLICATION: Final[Problems] = {403: ("application_role_required",)}
 
 
@@ -66,8 +65,9 @@ class DocumentedResponse:
     """The response of a successful call.
 
     Attributes:
-        model: the shape of the body; `schema` describes one without a model. Neither: no body.
-        headers: what each header is for.
+        model: the shape of the body; a body without a model is described by `schema`. Without both there is
+            no body.
+        headers: the purpose of each header.
     """
 
     description: str
@@ -79,20 +79,22 @@ class DocumentedResponse:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One function of the API.
+    """One operation of the API.
 
     Attributes:
-        name: the function's name.
-        path: below `/api/`, parameters in braces.
-        admin: whether only a workspace admin may call.
-        configured: whether it needs the settings of the deployment.
-        body_required: whether the body may be left out.
-        form: the fields of a urlencoded form, in place of a body.
-        problems: what this function may return in addition to the common ones.
+        name: the name of the Azure function.
+        path: the path below `/api/`, with parameters in braces.
+        admin: only a signed-in workspace admin may call the operation, or an application with one of
+            `application_roles`.
+        configured: the operation needs the settings of the deployment.
+        body_required: the request must have a body.
+        form: the fields of a urlencoded form, which the operation accepts in place of a JSON body.
+        problems: the problems that the operation may return in addition to the common ones.
         max_body_bytes: a longer body is refused before it is parsed.
         max_fields: a form or a query with more fields is refused before it is parsed.
-        page: whether a browser window opens it, so that a problem is shown as a page.
-        application_roles: app roles with which an application may call without a user. Empty: none may.
+        page: a browser window opens the operation, so that a problem is shown as a page.
+        application_roles: app roles with which an application may call without a user. If empty, no
+            application may.
     """
 
     name: str
@@ -115,7 +117,7 @@ class Operation:
 
     @property
     def takes_body(self) -> bool:
-        """Whether this function uses a request body."""
+        """Whether the operation uses a request body."""
         return self.body is not None or bool(self.form)
 
     @property

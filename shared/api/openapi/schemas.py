@@ -1,7 +1,7 @@
 """Build the shapes of requests and responses for the OpenAPI document.
 
-They suit code generators: `null` is in a shape's own type, no default makes a member required, and titles are
-words.
+The shapes are written for code generators: a nullable member has `null` among its types, no default makes a
+member required, and each title consists of words.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def describe_shapes(operations: Iterable[Operation]) -> tuple[References, Shapes]:
-    """Describe every shape once; return references and named shapes."""
+    """Describe every shape once; return the references and the shapes."""
     bodies = _unique(operation.body for operation in operations)
     written = (response.model for operation in operations for response in operation.responses.values())
     responses = _unique([ProblemDocument, *written])
@@ -69,20 +69,20 @@ def _unique(shapes: Iterable[type[Contract] | None]) -> list[type[Contract]]:
 
 
 def _put_null_into_types(shapes: Shapes) -> None:
-    """Write nullable shapes as types.
+    """Write `null` as one of the types of a member, in place of `anyOf`.
 
-    A shape that is nullable everywhere says so itself.
+    A shape to which every reference is nullable gets `null` as a type itself.
     """
-    optional = Counter(filter(None, map(nullable_reference, _members(shapes))))
+    nullable_uses = Counter(filter(None, map(nullable_reference, _members(shapes))))
     uses = Counter(references(list(shapes.values())))
-    always = {name for name in optional if uses[name] == optional[name]}
+    always_nullable = {name for name, count in nullable_uses.items() if uses[name] == count}
     for shape in shapes.values():
         for name, member in shape.get("properties", {}).items():
-            if nullable_reference(member) in always:
+            if nullable_reference(member) in always_nullable:
                 shape["properties"][name] = next(each for each in member["anyOf"] if "$ref" in each)
             elif "anyOf" in member:
                 shape["properties"][name] = or_null(member, shapes)
-    for name in always:
+    for name in always_nullable:
         shapes[name] = with_null(shapes[name])
 
 

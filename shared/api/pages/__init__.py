@@ -1,1 +1,1 @@
-"""The pages of the consent."""
+"""Build the pages of the consent window."""

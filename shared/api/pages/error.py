@@ -1,7 +1,7 @@
-"""The consent window's page for a request that failed without a result.
+"""Build the page for a request of the consent window that failed.
 
-It says what to do, and the reference by which the operator finds the cause in the log. It shows nothing from
-the request or the settings: anybody can open it.
+The page says what to do, and has the reference by which the operator finds the cause in the log. Anybody can
+open it, so it shows nothing from the request or the settings.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ def error_page(error: ProblemError, reference: str, nonce: str) -> Response:
 
     Args:
         error: why the request failed.
-        reference: the trace id under which it is in the log.
-        nonce: fresh for each response.
+        reference: the trace id of the request in the log.
+        nonce: a new value for each response.
     """
-    problem = _shown(error)
+    problem = _public_problem(error)
     content = f"""{paragraphs([problem.detail, _NEXT])}
 <dl><dt>Reference for support (trace id)</dt><dd><code>{escape(reference)}</code></dd></dl>
 <p><small>{escape(problem.code)}</small></p>"""
     return page_response(problem.title, content, nonce, status=status_of(error))
 
 
-def _shown(error: ProblemError) -> Problem:
-    """Return what the person may read.
+def _public_problem(error: ProblemError) -> Problem:
+    """Return the problem that the page shows in place of the error.
 
-    The name of a setting or service is for the operator only.
+    It contains no name of a setting or service, which only the operator may read.
     """
     if isinstance(error, UnforeseenError):
         return public_problem(error.code)
     if isinstance(error, ConfigurationError):
         return public_problem("consent_unavailable")
-    return public_problem(
-        "consent_interrupted" if isinstance(error, TransientError) else "consent_reply_invalid"
-    )
+    if isinstance(error, TransientError):
+        return public_problem("consent_interrupted")
+    return public_problem("consent_reply_invalid")

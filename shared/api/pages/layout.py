@@ -1,4 +1,4 @@
-"""The frame of the consent window's pages; texts are escaped. Pure."""
+"""Build the frame of the pages of the consent window. Pure."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def page_response(
 
     Args:
         title: the heading.
-        content: markup whose values are escaped.
-        nonce: fresh for each response.
-        status: of the response.
-        script: runs once the page is loaded.
+        content: HTML, in which the caller has escaped all values.
+        nonce: a new value for each response.
+        status: the status of the response.
+        script: JavaScript at the end of the page.
         policy: the arguments of `page_headers`.
     """
     scripts = f'<script nonce="{nonce}">{script}</script>\n' if script else ""

@@ -1,7 +1,7 @@
-"""The page to confirm a consent that another person requested.
+"""Build the page to confirm a consent that another person requested.
 
-It shows the requester and the From address, which no page of Microsoft's shows, to the browser that has just
-presented Microsoft's callback. It has no script, and its form posts only to this app.
+The page shows the requester and the From address, which no page of Microsoft's shows. Only the browser that
+has just posted Microsoft's callback gets it. It has no script, and its form posts only to this app.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PERMISSIONS = {
 
 
 def other_account_page(shown: Confirmation, base_url: str, nonce: str) -> Response:
-    """Build the page; `base_url` is the app's, `nonce` new for each response."""
+    """Build the page; `nonce` is a new value for each response."""
     action = f"{base_url}/api/consent/{shown.flow_id}/decision"
     facts = {
         "Requested by": shown.requester,

@@ -1,6 +1,7 @@
-"""The page at the end of a consent: its result, no outside text.
+"""Build the page with the result of a consent.
 
-The script only notifies a page of the same origin over a BroadcastChannel; the settings page polls.
+The page contains no text from the request. Its script notifies other pages of the same origin over a
+BroadcastChannel. A settings page on another origin polls the API.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from shared.consent.flow import ConsentFlow
     from shared.problems import Problem
 
-#: What to say about a consent that has not ended.
+#: The texts for the stages of a consent that has not ended.
 _STAGES = {
     FlowStage.LINK_NOT_OPENED: "The consent link has not been opened yet.",
     FlowStage.AT_MICROSOFT: "Microsoft's response is being checked.",
@@ -32,8 +33,8 @@ _TITLES = {
     FlowStatus.EXPIRED: ("Consent expired", "Start the consent again from the Tenant Settings page."),
 }
 
-#: Firefox throws where cookies are blocked for the site. A browser lets a script close only a window that a
-#: script opened, and otherwise does nothing.
+#: If cookies are blocked for the site, `BroadcastChannel` raises an error in Firefox. A browser lets a script
+#: close only a window that a script has opened; for another window, `close` does nothing.
 _SCRIPT = """
 document.getElementById("close").addEventListener("click", () => {
   window.close();
@@ -54,11 +55,12 @@ def result_page(flow: ConsentFlow | None, problem: Problem | None, nonce: str) -
     """Build the page; while the flow is pending it reloads every 3 seconds.
 
     Args:
-        flow: its current state; None where none is known.
+        flow: the current state of the consent; None if no flow is known.
         problem: why the consent was not completed.
-        nonce: fresh for each response.
+        nonce: a new value for each response.
     """
-    status, flow_id = (flow.status, flow.flow_id) if flow else (FlowStatus.FAILED, "")
+    status = flow.status if flow else FlowStatus.FAILED
+    flow_id = flow.flow_id if flow else ""
     title, text = _TITLES[status]
     if flow and status is FlowStatus.PENDING:
         text = _STAGES[flow.stage]

@@ -1,9 +1,8 @@
-"""The page of the start link, which posts the ticket.
+"""Build the page of the start link, which posts the ticket.
 
-No request URL ever contains the ticket.
-
-The ticket is in the fragment, so it reaches no server, proxy, log or `Referer`. A GET changes nothing: link
-scanners and prefetching cannot use up the link, and a prerendered page waits until it becomes visible.
+The ticket is in the fragment of the link, so no URL of a request, no proxy, no log and no `Referer` contains
+it. The GET of the page changes nothing, so link scanners and prefetching cannot use up the link. If a browser
+renders the page in advance, its script waits until the page becomes visible.
 """
 
 from __future__ import annotations
