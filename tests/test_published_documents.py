@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DOCUMENTS = {"mail schema": mail_message_schema, "OpenAPI": document}
-#: What each keyword speaks of; ajv in strict mode wants that type beside it.
+#: The type that each keyword applies to; ajv in strict mode requires that type beside it.
 TYPES = {
     "maxLength": "string",
     "minLength": "string",
@@ -170,7 +170,7 @@ def test_names_of_operations_survive_generators_that_split_them() -> None:
     assert [name for name in names if not re.fullmatch(r"[a-z][A-Za-z]+", name)] == []
 
 
-def test_an_operation_has_one_status_and_one_shape_when_all_is_well() -> None:
+def test_an_operation_has_one_status_and_one_shape_on_success() -> None:
     """A generated method returns one type; NSwag throws for other statuses."""
     successes = {
         name: [

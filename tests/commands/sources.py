@@ -118,7 +118,7 @@ def _of_markdown(file: str, text: str) -> Iterator[Script]:
 def _of_yaml(file: str, text: str) -> Iterator[Script]:
     for number, shell in enumerate(_runs(yaml.safe_load(text)), start=1):
         language, script = shell
-        # YAML forgets the lines; the number of the step is what there is.
+        # The YAML parser gives no lines, so the number of the step is used.
         yield Script(f"{file} (command {number})", 1, script, language)
     comments = "\n".join(line.partition("#")[2] for line in text.splitlines())
     yield from _mentions(file, comments)

@@ -58,7 +58,7 @@ async def read_body(request: web.Request, limit: int) -> bytes | None:
             else:
                 parts.clear()
     except ConnectionResetError as error:
-        # The client is gone, and nobody hears this response.
+        # The client has disconnected, so nobody receives this response.
         raise web.HTTPBadRequest from error
     return b"".join(parts) if size <= limit else None
 
