@@ -1,7 +1,4 @@
-"""Read typed app settings, with errors that name the setting. Pure.
-
-The values are passed in.
-"""
+"""Read typed app settings, with errors that name the setting. Pure."""
 
 from __future__ import annotations
 
@@ -16,12 +13,13 @@ if TYPE_CHECKING:
 
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-#: An https URL of server, port and path, in ASCII as headers need it: `xn--…` for an international name.
+#: An https URL with only server, port and path. It is in ASCII, because headers contain it; an international
+#: name has the form `xn--…`.
 _ADDRESS = re.compile(
     r"https://[a-z0-9._-]+(:(?P<port>[0-9]{1,5}))?(?P<path>/[a-z0-9._~%/+-]*)?", re.IGNORECASE | re.ASCII
 )
 _MAX_PORT = 65535
-#: A browser does not name it in an origin.
+#: The default port, which a browser leaves out of an origin.
 _HTTPS_PORT = 443
 #: Straight quotes, and those that word processors write.
 _QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019"
@@ -32,9 +30,9 @@ _UNRESOLVED = (
     "the Key Vault reference in it was not resolved: the secret is missing or disabled, or the app's managed "
     "identity may not read it"
 )
-#: Variables of the platform that resemble the app's settings.
+#: The beginnings of the platform's own variables, which may resemble the app's settings.
 _FOREIGN_PREFIXES = ("APPSETTING_", "AZURE_", "AzureWebJobs", "FUNCTIONS_", "WEBSITE_")
-#: From this similarity on, a name counts as a misspelling; 0 to 1, as in `difflib`.
+#: A name counts as a misspelling of another from this similarity on, which `difflib` measures from 0 to 1.
 _SIMILAR = 0.88
 
 
@@ -48,8 +46,9 @@ class OtherProviderError(ConfigurationError):
 class AppSettingsReader:
     """Reads settings by type, and collects what is wrong with them.
 
-    Every read returns a value: a placeholder if the setting is missing or wrong. `check` then raises, so the
-    values are used only if every setting is right.
+    Every method that reads a setting returns a value. If the setting is missing or wrong, this is a
+    placeholder, and `check` raises an error after all settings were read. So values are used only if every
+    setting is valid.
 
     Attributes:
         problems: a ConfigurationError, `setting_missing` or `setting_invalid`, for each wrong setting.
@@ -76,7 +75,7 @@ class AppSettingsReader:
         self.problems.append(ConfigurationError("setting_missing", setting=name))
 
     def text(self, name: str, default: str | None = None) -> str:
-        """Return a value without surrounding blanks, or the default."""
+        """Return a value without blanks around it, or the default."""
         self._names.add(name)
         value = self._values.get(name, "").strip()
         if not value and default is None:
@@ -90,12 +89,13 @@ class AppSettingsReader:
         return ""
 
     def is_set(self, name: str) -> bool:
-        """Return whether a setting has a value, right or wrong."""
+        """Return whether a setting has a value, valid or not."""
         return bool(self._values.get(name, "").strip())
 
     def items(self, name: str, default: str | None = None) -> tuple[str, ...]:
         """Return the values of a comma-separated list."""
-        return tuple(item for part in self.text(name, default).split(",") if (item := part.strip()))
+        parts = [part.strip() for part in self.text(name, default).split(",")]
+        return tuple(part for part in parts if part)
 
     def addresses(self, name: str, default: str) -> tuple[str, ...]:
         """Return the mail addresses of a comma-separated list."""
@@ -134,7 +134,7 @@ class AppSettingsReader:
         return found
 
     def queues(self, name: str, default: str) -> frozenset[str]:
-        """Read names of storage queues other than the app's own."""
+        """Return names of storage queues other than the app's own."""
         found = self.items(name, default)
         if not all(QUEUE_NAME.fullmatch(each) and each not in QUEUES for each in found):
             self.report_invalid(
@@ -143,7 +143,7 @@ class AppSettingsReader:
         return frozenset(found)
 
     def origins(self, name: str) -> tuple[str, ...]:
-        """Read origins as browsers send them (RFC 6454 section 6.2), no `*`."""
+        """Return origins as browsers send them (RFC 6454 section 6.2), not `*`."""
         found = self.items(name)
         if not found or not all(map(_is_origin, found)):
             self.report_invalid(name, "use origins such as https://inforiver.contoso.com")
@@ -160,7 +160,7 @@ class AppSettingsReader:
     def number(self, name: str, default: int, low: int, high: int) -> int:
         """Return a whole number from `low` to `high`."""
         value = self.text(name, str(default)) or str(default)
-        # `int` raises for thousands of digits.
+        # The number of digits is limited, because `int` raises an error for thousands of them.
         if re.fullmatch("[0-9]{1,9}", value) and low <= int(value) <= high:
             return int(value)
         self.report_invalid(name, f"use a whole number from {low} to {high}")
@@ -208,8 +208,12 @@ def _is_server(text: str) -> bool:
 
 
 def _is_origin(text: str) -> bool:
-    """Return whether a browser writes an origin like this."""
+    """Return whether a text is an origin in the form that a browser sends."""
+    if not _is_server(text) or text != text.lower():
+        return False
     found = _ADDRESS.fullmatch(text)
-    named = found and found["port"]
-    canonical = text == text.lower() and (not named or str(int(named)) == named != str(_HTTPS_PORT))
-    return canonical and _is_server(text)
+    port = found["port"] if found else None
+    if not port:
+        return True
+    has_leading_zero = str(int(port)) != port
+    return not has_leading_zero and port != str(_HTTPS_PORT)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class Caller:
     """A workspace admin, or an application with an accepted role.
 
-    The token's tenant alone selects whose settings are used.
+    The settings and mails that the caller sees are those of the tenant in its token.
     """
 
     tenant_id: str

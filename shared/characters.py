@@ -1,9 +1,9 @@
 """Check texts for characters that are not allowed. Pure.
 
 Control characters and line separators can end a header or a log line. Format characters are invisible, or
-change how the text around them is displayed: U+202E turns `exe.pdf` into `fdp.exe`. Of these, a subject or a
-name may contain those that Persian, Hebrew, Arabic, Indic scripts and emoji need; an address may contain
-none. Categories of the Unicode Character Database,
+change how the text around them is displayed: U+202E turns `exe.pdf` into `fdp.exe`. A subject or a name may
+contain the format characters that Persian, Hebrew, Arabic, Indic scripts and emoji need. An address may
+contain none. The categories are those of the Unicode Character Database:
 https://www.unicode.org/reports/tr44/#General_Category_Values.
 """
 
@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import re
 
-#: Cc, Zl and Zp.
+#: The categories Cc, Zl and Zp.
 _CONTROLS = r"\u0000-\u001f\u007f-\u009f\u2028\u2029"
-#: Cf, except `_NEEDED_BY_SCRIPTS`.
+#: The category Cf up to U+FFFF, except `_NEEDED_BY_SCRIPTS`.
 _FORMATS = (
     r"\u00ad\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b"
     r"\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb"
 )
 _NEEDED_BY_SCRIPTS = r"\u061c\u200c-\u200f"
 
-#: What a line of text and an address may not contain, up to U+FFFF. The JSON Schema has these too; no
-#: notation for characters above U+FFFF works in all validators.
+#: The characters up to U+FFFF that a line of text, or an address, must not contain. The JSON Schemas have
+#: them too. They do not have the ones above U+FFFF, because there is no notation for these that works in all
+#: validators.
 LINE_CLASS = f"{_CONTROLS}{_FORMATS}"
 ADDRESS_CLASS = f"{LINE_CLASS}{_NEEDED_BY_SCRIPTS}"
 
@@ -29,14 +30,15 @@ _HIGH_FORMATS = (
     r"\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001"
 )
 _NOT_IN_LINES = re.compile(f"[{LINE_CLASS}{_HIGH_FORMATS}]")
-#: U+E0020 to U+E007F are tags, which flag emoji such as Scotland's need.
+#: U+E0020 to U+E007F are tags, which emoji of flags such as that of Scotland need, so only addresses must not
+#: have them.
 _NOT_IN_ADDRESSES = re.compile(f"[{ADDRESS_CLASS}{_HIGH_FORMATS}\\U000e0020-\\U000e007f]")
-#: The end of the text in a pattern; in .NET and Python `$` also matches before a final line break.
+#: Matches only the end of the text. In .NET and Python, `$` alone also matches before a final line break.
 END = r"$(?!\n)"
 
 
 def check_line(text: str) -> str:
-    """Return a text that stays on one line and displays as written.
+    """Return a text, unless it has more than one line or invisible characters.
 
     Raises:
         ValueError: it has a control or invisible character; the message names the code point.

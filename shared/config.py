@@ -1,6 +1,6 @@
 """Read the operator's app settings, once, from the environment.
 
-The only module that reads `os.environ`. The settings of a tenant's admin are in `settings/`.
+This is the only module that reads `os.environ`. `settings/` has the settings that a tenant's admin decides.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 OFFICE365 = "Office365"
 STORAGE_SERVICES = ("table", "queue", "blob")
-#: A file of 150 MB has 200 MB in base64, and the rest of the mail needs room too.
+#: The largest file, of 150 MB, has 200 MB in base64, and the rest of the mail needs room too.
 MAX_MESSAGE_LIMIT_MB = 210
 MAX_MESSAGES_PER_MINUTE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class StorageConfig:
-    """A connection string, or service URLs and an identity, for storage."""
+    """How to connect: a connection string, or service URLs and an identity."""
 
     connection_string: str | None = field(default=None, repr=False)
     table_uri: str = ""
@@ -39,12 +39,13 @@ class StorageConfig:
     def from_env(
         cls, environ: Mapping[str, str] = os.environ, services: Collection[str] = STORAGE_SERVICES
     ) -> StorageConfig:
-        """Read the storage settings alone; to store a mail needs no others.
+        """Read only the settings of storage, even if other settings are wrong.
 
-        `services` are those whose URLs are read: a queue can be used while the URL of the tables is wrong.
+        `services` are the services whose URLs are read. So a queue can be used even if the URL of the tables
+        is wrong.
 
         Raises:
-            ConfigurationError: a setting is missing or wrong; it names the setting.
+            ConfigurationError: a setting is missing or wrong; the error names it.
         """
         env = AppSettingsReader(environ)
         found = _storage(env, services)
@@ -75,7 +76,7 @@ class SchedulerConfig:
         """Read the settings of the command.
 
         Raises:
-            ConfigurationError: a setting is missing or wrong; it names the setting.
+            ConfigurationError: a setting is missing or wrong; the error names it.
         """
         env = AppSettingsReader(environ)
         storage = _storage(env, ("queue", "blob"))
@@ -90,11 +91,13 @@ class AppConfig:
 
     Attributes:
         required_api_scope: the permission that every user's access token must have.
-        allowed_client_ids: the clients whose tokens are accepted; empty: any client's.
-        application_senders: the addresses that may send with the app's own permission; none: no tenant may.
-        outcome_queues: the queues that a mail may name for its outcome message.
-        graph_resource: this cloud's Graph in Entra's scopes, independent of the endpoint.
-        identity_client_id: the user-assigned identity that opens Key Vault; None: the system-assigned one.
+        allowed_client_ids: the clients whose tokens are accepted; if empty, those of any client.
+        application_senders: the addresses that may send with the app's own permission; if empty, no tenant
+            may.
+        outcome_queues: the queues that a mail may name for its outcome.
+        graph_resource: the name of this cloud's Graph in Entra's scopes, which does not depend on the
+            endpoint.
+        identity_client_id: the user-assigned identity that reads Key Vault; None for the system-assigned one.
     """
 
     entra_tenant_id: str
@@ -123,10 +126,10 @@ class AppConfig:
     def from_env(
         cls, environ: Mapping[str, str] = os.environ, credential: ClientCredential | None = None
     ) -> AppConfig:
-        """Read and validate every setting; a given `credential` is not read.
+        """Read and validate every setting; `credential` replaces the one in them.
 
         Raises:
-            ConfigurationError: a setting is missing or wrong; it names the setting.
+            ConfigurationError: a setting is missing or wrong; the error names it.
         """
         env = AppSettingsReader(environ)
         config = _read(env, credential)
@@ -146,7 +149,7 @@ def read_client_id(environ: Mapping[str, str] = os.environ) -> str | None:
 def check_settings(environ: Mapping[str, str] = os.environ) -> tuple[ConfigurationError, ...]:
     """Return everything that is wrong with the settings, with their names.
 
-    Where SMTP_PROVIDER names another provider, only that is returned.
+    If SMTP_PROVIDER names another provider, this is the only problem.
     """
     env = AppSettingsReader(environ)
     try:
@@ -218,8 +221,8 @@ def _allowed_tenants(env: AppSettingsReader, home: str) -> frozenset[str]:
 
 
 def _vault_identity(env: AppSettingsReader) -> str | None:
-    """Return the identity of storage, else the app registration's."""
-    # `_credential` checks its format.
+    """Return the identity for storage, or else that of the app registration."""
+    # The format of this setting is checked by `_credential`.
     second = env.text("ENTRA_MANAGED_IDENTITY_CLIENT_ID", "").lower()
     return env.guid("AzureWebJobsStorage__clientId", "") or second or None
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def report_settings(problems: Iterable[ConfigurationError]) -> None:
     """Log each wrong setting by its name.
 
-    A feature that is switched off is no error.
+    That another provider is configured is no error, and is not logged.
     """
     for problem in problems:
         if not isinstance(problem, OtherProviderError):

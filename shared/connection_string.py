@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-#: The error text for another value.
+#: The error text for a value that is none.
 CONNECTION_STRING_EXPECTED: Final = (
     "use the connection string of a storage account, which has AccountName and AccountKey, or "
     "UseDevelopmentStorage=true"
@@ -24,7 +24,7 @@ _EMULATOR_ACCOUNT: Final = "devstoreaccount1"
 
 
 def is_connection_string(text: str, services: Collection[str]) -> bool:
-    """Return whether Azure's clients accept it for services such as `table`."""
+    """Return whether Azure's clients accept a text for these services."""
     if _is_emulator(text):
         return True
     found = _parts(text)
@@ -46,7 +46,8 @@ def account_in(text: str) -> str:
 def account_at(address: str) -> str:
     """Return the name of the account in a service's URL.
 
-    It is the first part of the host name, or of the path if the host is an IP address, as with an emulator.
+    The name is the first part of the host name, or of the path if the host is an IP address, as for an
+    emulator.
     """
     parts = urlsplit(address)
     host = parts.hostname or ""
@@ -58,9 +59,9 @@ def account_at(address: str) -> str:
 
 
 def _is_emulator(text: str) -> bool:
-    """Return whether it names the emulator as Azure's clients require.
+    """Return whether a text names the emulator as Azure's clients require.
 
-    Some of them compare the value case-sensitively.
+    Only the value `true` in lower case is accepted, because some clients compare it with regard to case.
     """
     name, _, value = text.partition("=")
     return name.lower() == "usedevelopmentstorage" and value == "true"
@@ -84,13 +85,16 @@ def _is_address(text: str) -> bool:
 
 
 def _parts(text: str) -> Mapping[str, str] | None:
-    """Return the parts with lower-case names.
+    """Return the values by their names in lower case.
 
-    None if one has no value or is repeated.
+    Returns None if a name has no value, or is repeated.
     """
     pairs = [part.partition("=") for part in text.rstrip(";").split(";")]
-    found = {name.lower(): value for name, _, value in pairs}
-    return found if all(found.values()) and len(found) == len(pairs) else None
+    values = {name.lower(): value for name, _, value in pairs}
+    is_repeated = len(values) != len(pairs)
+    if is_repeated or not all(values.values()):
+        return None
+    return values
 
 
 def _is_base64(text: str) -> bool:

@@ -2,9 +2,10 @@
 
     python -m shared.enqueue mail.json
 
-`mail.json` is a message of the queue. A file on this machine is named by `file` instead of `blob`, both for
-an attachment and for the body; it is uploaded to the container first. Storage is found by
-AzureWebJobsStorage; or, with your own sign-in, by AzureWebJobsStorage__queueServiceUri and …__blobServiceUri.
+`mail.json` is a message of the queue. An attachment or a body can name a file on this machine by `file` in
+place of `blob`. The file is uploaded to the container first. The storage account is that of
+AzureWebJobsStorage, or, with your own sign-in, that of AzureWebJobsStorage__queueServiceUri and
+AzureWebJobsStorage__blobServiceUri.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _NOW = timedelta(0)
 
 
 class EnqueueServices(Protocol):
-    """What is needed from outside."""
+    """The ports of the command."""
 
     @property
     def outbox(self) -> Outbox:
@@ -57,14 +58,14 @@ class EnqueueServices(Protocol):
 
 
 class _PlannedFiles:
-    """The container as after the upload of this machine's files."""
+    """The container as it will be once the local files are uploaded."""
 
     def __init__(self, local: tuple[LocalFile, ...], stored: AttachmentFiles) -> None:
         self._local = {file.blob: file for file in local}
         self._stored = stored
 
     def find(self, path: str) -> StoredFile:
-        """Look up a file here, then in the container."""
+        """Look up a file among the local ones, then in the container."""
         local = self._local.get(path)
         return self._stored.find(path) if local is None else StoredFile(path, local.size, "")
 
@@ -81,8 +82,8 @@ class _PlannedFiles:
 def enqueue(message: dict[str, Any], folder: Path, ports: EnqueueServices) -> MailRequest:
     """Validate a mail, upload its files, queue it, and return it.
 
-    The checks are the app's. Relative paths start at `folder`. Only the installation knows whether large file
-    attachments are on, and the mailbox's size limit.
+    The checks are the same as in the app. Relative paths start at `folder`. The size limit of the mailbox,
+    and whether large file attachments are on, cannot be checked, because only the installation knows them.
 
     Raises:
         InvalidInputError: `invalid_message`, with every invalid field; nothing was queued or uploaded.
@@ -115,9 +116,9 @@ def _parse(text: bytes, local: tuple[LocalFile, ...]) -> MailRequest:
 
 def _check(request: MailRequest, files: AttachmentFiles, allowed_tenants: frozenset[str]) -> None:
     reason = f"must begin with {request.tenant_id}/ because this installation serves several tenants"
-    foreign = [FieldError(field, reason) for field, _ in files_outside_folder(request, allowed_tenants)]
-    if foreign:
-        raise InvalidInputError("invalid_message", fields=foreign)
+    outside = [FieldError(field, reason) for field, _ in files_outside_folder(request, allowed_tenants)]
+    if outside:
+        raise InvalidInputError("invalid_message", fields=outside)
     sized = size_files(request.attachments, files)
     message = write_json(build_message(request, read_body(request.body, files), None))
     check_sizes(len(message), sized)
@@ -141,12 +142,12 @@ def main(arguments: list[str], ports: EnqueueServices) -> int:
     except (ProblemError, OSError, TypeError, ValueError) as error:
         sys.stderr.write(f"{path}: {error}\n")
         return 1
-    sys.stdout.write(f"queued {request.message_id}\n{_follow(request, ports.public_base_url)}\n")
+    sys.stdout.write(f"queued {request.message_id}\n{_status_hint(request, ports.public_base_url)}\n")
     return 0
 
 
-def _follow(request: MailRequest, public_base_url: str) -> str:
-    """Print where an admin reads the mail's status."""
+def _status_hint(request: MailRequest, public_base_url: str) -> str:
+    """Return where an admin can read the status of the mail."""
     url = f"{public_base_url}/api/deliveries/{quote(request.message_id, safe='')}"
     where = "" if public_base_url else ", at the address of the installation's API"
     return f"its status: GET {url} with an admin's token{where}, or the Tenant Settings page"

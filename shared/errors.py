@@ -1,4 +1,4 @@
-"""Define the app's errors; an error's class says who must act.
+"""Define the app's errors; the class of an error says who must act.
 
     MailerError
     ├── InvalidInputError            The caller must change the request.
@@ -19,18 +19,18 @@
     │   ├── RefusedRecipientError    Exchange does not accept a recipient.
     │   └── SenderRefusedError       Microsoft 365 accepts no mail of this sender.
     └── OutcomeUnknownError          The mail was sent to Graph, and no response arrived.
-    ConfigurationError               The operator must act. No MailerError, so that none hides a bad setting.
+    ConfigurationError               The operator must act. It is not handled like a MailerError.
     └── TokenRefusedError            Graph does not accept Entra's token.
 
-Each error has a code, from which `problems.py` finds its text. Only `adapters/` turns foreign exceptions into
-these, always with `raise … from` their cause. No error contains a token, a body or Microsoft's own text.
+Each error has a code, from which `problems.py` finds its text. `adapters/` turns exceptions of libraries into
+these errors, always with `raise … from`. No error contains a token, a body or Microsoft's own text.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Self
 
-from shared.problems import Problem, explain, first_of, recorded
+from shared.problems import Problem, complete_record, explain, limit_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 
 
 class ProblemError(Exception):
-    """Carry a problem; never raised itself.
+    """The base class of the app's errors, which is never raised itself.
 
     Attributes:
-        problem: what happened and who acts, as texts.
+        problem: what happened and who must act, as texts.
         params: the parameters of the texts.
-        request_id: Microsoft's id of the failed call, for their support.
-        replicating: what may just have been granted and is not on all of Microsoft's servers.
+        request_id: Microsoft's id of the failed call, for Microsoft's support.
+        replicating: what not every server of Microsoft may know yet, because it was just created or granted.
         confirm_after: how often a mail must fail with this error before the app acts on it.
     """
 
@@ -60,10 +60,10 @@ class ProblemError(Exception):
         super().__init__(f"{request_id}: {self.problem}" if request_id else str(self.problem))
 
     @classmethod
-    def recalled(cls, code: str, params: Mapping[str, str]) -> Self:
-        """Return a stored problem's error; another version may have stored it."""
-        known, complete = recorded(code, params)
-        return cls(known, **complete)  # stored parameters have no argument's name
+    def from_record(cls, code: str, params: Mapping[str, str]) -> Self:
+        """Return the error for a stored problem, maybe of another version."""
+        known, complete = complete_record(code, params)
+        return cls(known, **complete)  # `complete` has no parameter with the name of an argument
 
     def with_params(self, **more: object) -> Self:
         """Return the same error with parameters that make its text specific."""
@@ -94,14 +94,14 @@ class InvalidInputError(MailerError):
     For an address that Exchange refuses, see RejectedError.
 
     Attributes:
-        fields: the first of the invalid fields; the last entry says how many more there are.
+        fields: the first invalid fields; if there are more, the last entry says how many.
     """
 
     def __init__(
         self, code: str, *, fields: Iterable[FieldError] = (), request_id: str | None = None, **params: object
     ) -> None:
         super().__init__(code, request_id=request_id, **params)
-        self.fields = tuple(first_of(fields))
+        self.fields = tuple(limit_fields(fields))
 
 
 class UnauthenticatedError(InvalidInputError):
@@ -133,23 +133,23 @@ class LengthRequiredError(InvalidInputError):
 
 
 class ConsentRequiredError(MailerError):
-    """An admin must sign in again. For client secrets: ConfigurationError."""
+    """An admin must sign in again."""
 
 
 class ConditionalAccessError(ConsentRequiredError):
-    """Conditional access refuses tokens at Graph, even with its claims."""
+    """Conditional access refuses a token, even with the claims it asked for."""
 
     confirm_after = 3
 
 
 class TransientError(MailerError):
-    """Waiting helps. A mail given to Graph may be sent, unless stated.
+    """The app tries again; nobody must act.
 
     Attributes:
         retry_after: the wait that the service asked for, if any.
     """
 
-    maybe_sent_anyway = True
+    maybe_sent_anyway = True  # unless a subclass says that nothing was sent
 
     def __init__(
         self,
@@ -164,7 +164,7 @@ class TransientError(MailerError):
 
 
 class NothingSentError(TransientError):
-    """No connection was established, so nothing was sent."""
+    """Nothing was sent, because no connection was established."""
 
     maybe_sent_anyway = False
 
@@ -178,7 +178,7 @@ class RejectedError(MailerError):
 
     Attributes:
         graph_code: Graph's error code, or None if the app refused without a call.
-        confirm_after: how often Graph must say so before it counts; it refuses some mails at random.
+        confirm_after: how often Graph must refuse the mail before this counts; it refuses some at random.
     """
 
     def __init__(
@@ -204,7 +204,7 @@ class RefusedRecipientError(RejectedError):
     """Exchange refuses a recipient.
 
     Attributes:
-        mentioned: the addresses in lower case that the response mentions, unchecked.
+        mentioned: the addresses that the response has, in lower case; not checked.
     """
 
     mentioned: tuple[str, ...] = ()
@@ -218,7 +218,7 @@ class MissingFileError(RejectedError):
 
 
 class OutcomeUnknownError(MailerError):
-    """The mail was sent and it is unknown whether it was accepted."""
+    """The mail was sent, and it is not known whether it was accepted."""
 
 
 class ConfigurationError(ProblemError):
@@ -226,12 +226,12 @@ class ConfigurationError(ProblemError):
 
 
 class TokenRefusedError(ConfigurationError):
-    """Graph refuses Entra's token; only Entra says if a consent is lost.
+    """Graph refuses a token. Only Entra can say that a consent is lost.
 
     Attributes:
-        claims: what Graph requires in another token, as JSON; None if it did not say.
-        conditional_access: whether the response says `insufficient_claims`: a sign-in or a rule of the
-            organisation is missing, not a setting of the operator.
+        claims: what Graph requires in another token, as JSON; None if it requires nothing.
+        conditional_access: the response has the code `insufficient_claims`, which means that a person must
+            sign in again or an admin must change a policy, and not that a setting of the operator is wrong.
     """
 
     confirm_after = 3

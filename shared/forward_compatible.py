@@ -1,6 +1,7 @@
-"""Keep what another version of the app added to a stored value.
+"""Preserve what another version of the app stores.
 
-During a deployment, and after a rollback to an older version, rows of two versions exist.
+During a deployment, and after a rollback to an older version, there are rows that another version of the app
+has written.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 #: The member of a stored enumeration that represents a value unknown to this version.
 OTHER_VERSION: Final = "other_version"
-#: The key of a field's metadata with its stored name, where that is another one.
+#: The key in a field's metadata for its name in storage, if this is another one.
 STORED_AS: Final = "stored_as"
 
 
@@ -25,8 +26,8 @@ class Stored:
     """A value that is stored as JSON, or a part of one.
 
     Attributes:
-        additions: members that this version does not know, and enumerated values that it does not know. They
-            are written back unchanged, and are not compared.
+        additions: members and enumerated values that this version does not know. They are written back
+            unchanged, and two values are equal even if these differ.
     """
 
     additions: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)

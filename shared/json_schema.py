@@ -1,7 +1,8 @@
 """Adapt pydantic's JSON Schemas to other validators and generators. Pure.
 
-Code generators for .NET make an empty class of `anyOf: [x, {"type": "null"}]` and understand `"type": [x,
-"null"]`. pydantic makes a title of each name, which generators take for the name of a type.
+pydantic writes a nullable member as `anyOf: [x, {"type": "null"}]`, of which code generators for .NET make an
+empty class. They understand `"type": [x, "null"]`. pydantic also writes a title for each member, which
+generators take for the name of a type.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ if TYPE_CHECKING:
     from pydantic_core import core_schema
 
 _NULL = {"type": "null"}
-#: Keywords allowed beside a reference, because they change nothing.
+#: Keywords that may be next to a reference, because they do not change what is valid.
 _ANNOTATIONS = frozenset({"$ref", "description", "default", "title"})
-#: Keywords whose value is schemas by a custom name.
+#: Keywords whose value maps names to schemas.
 _MAPS = frozenset({"properties", "patternProperties", "definitions", "$defs"})
 
 
 class PlainJsonSchema(GenerateJsonSchema):
-    """Writes a constant as an enumeration: NJsonSchema ignores `const`.
+    """Writes a constant as an enumeration; NJsonSchema ignores `const`.
 
-    It also cannot contain `null`.
+    An enumeration can also contain `null`, which a constant cannot.
     """
 
     def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
@@ -36,7 +37,7 @@ class PlainJsonSchema(GenerateJsonSchema):
 
 
 def allow_null(shape: dict[str, Any], parts: dict[str, Any]) -> None:
-    """Let an optional member be `null`, which equals leaving it out.
+    """Let an optional member be `null`, which means that it is left out.
 
     Args:
         shape: an input of the app; changed in place.
@@ -54,7 +55,7 @@ def allow_null(shape: dict[str, Any], parts: dict[str, Any]) -> None:
 def or_null(member: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
     """Write a nullable member as `"type": [x, "null"]`.
 
-    A reference in it is written out.
+    A reference is replaced by the shape to which it refers.
     """
     own = {key: value for key, value in member.items() if key not in {"anyOf", "$ref"}}
     inner = _not_null(member)
@@ -75,16 +76,15 @@ def with_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_out_refined(shape: dict[str, Any], parts: dict[str, Any], *, scalars: bool = False) -> None:
-    """Write out references that are narrowed, as many tools ignore that.
+    """Replace references that have keywords beside them by the shape itself.
 
-    They ignore keywords beside `$ref`.
-
-    A keyword such as `maxLength` is then beside its `type`, which ajv requires.
+    Many tools ignore keywords beside `$ref`. In the result, a keyword such as `maxLength` is beside its
+    `type`, which ajv requires.
 
     Args:
         shape: changed in place.
         parts: the shapes that it refers to, by name.
-        scalars: write out references to a text, a number or a boolean too.
+        scalars: replace references to a text, a number or a boolean too.
     """
     for name, member in shape.get("properties", {}).items():
         if "$ref" not in member:
@@ -107,7 +107,7 @@ def references(value: Any) -> Iterator[str]:  # noqa: ANN401 - any JSON
 
 
 def nullable_reference(member: dict[str, Any]) -> str | None:
-    """Return the shape's name in `anyOf: [reference, null]`, else None."""
+    """Return the name of the shape in `anyOf: [reference, null]`, or None."""
     if _NULL not in member.get("anyOf", []):
         return None
     inner = _not_null(member)
@@ -120,7 +120,7 @@ def part_name(reference: dict[str, Any]) -> str:
 
 
 def without(keyword: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """Remove a keyword at every depth; a member of that name is kept."""
+    """Remove a keyword everywhere; a member with the same name is kept."""
     return {
         name: _in_each(keyword, item, named=name in _MAPS) for name, item in schema.items() if name != keyword
     }

@@ -13,10 +13,10 @@ from shared.characters import ADDRESS_CLASS, END, check_address_characters
 #: The maximum length of local part, `@` and domain (RFC 5321 section 4.5.3.1). The parser's time grows with
 #: the square of the length, so the length is checked first.
 MAX_ADDRESS_CHARS = 320
-#: What JSON Schema can express: one `@`, and no character that is refused.
+#: The part of the check that JSON Schema can express: one `@`, and no character that is refused.
 ADDRESS_PATTERN = f"^[^@{ADDRESS_CLASS}]+@[^@{ADDRESS_CLASS}]+{END}"
 _NOT_AN_ADDRESS = "this is not a full mail address"
-#: The first that matches is named.
+#: Common mistakes. The first one that applies is in the error.
 _MISTAKES = (
     (re.compile(r"^\s|\s$"), "it begins or ends with a space"),
     (re.compile(r"[<>]"), "give the display name as a member of its own"),
@@ -24,8 +24,8 @@ _MISTAKES = (
     (re.compile(r"@.*@"), "it has more than one @"),
     (re.compile(r"\s"), "it has a space inside"),
 )
-#: Reserved for local networks (RFC 6762), and the domain of many an Active Directory to which Exchange
-#: delivers. Changing the list is how the library is configured.
+#: `local` is reserved for local networks (RFC 6762), but is also the domain of many an Active Directory to
+#: which Exchange delivers. The library is configured by a change of this list.
 SPECIAL_USE_DOMAIN_NAMES[:] = [name for name in SPECIAL_USE_DOMAIN_NAMES if name != "local"]
 _ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
@@ -34,12 +34,12 @@ _ASCII_LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 def check_mail_address(text: str) -> str:
     """Return the address as it will be sent, its domain in lower case.
 
-    The ASCII form of an international domain (`xn--…`) is sent unchanged. Valid addresses are cached: reports
-    go to the same people repeatedly. Only the syntax is checked (RFC 5321, RFC 6531): whether a mailbox
-    exists is known to Exchange only.
+    The ASCII form of an international domain (`xn--…`) is sent unchanged. Valid addresses are cached, because
+    reports go to the same people repeatedly. Only the syntax is checked (RFC 5321, RFC 6531), because only
+    Exchange knows whether a mailbox exists.
 
     Raises:
-        ValueError: it is no full address, or of a form that Exchange Online does not send to.
+        ValueError: the text is no full address, or has a form to which Exchange Online does not send.
     """
     if len(text) > MAX_ADDRESS_CHARS:
         raise ValueError(_NOT_AN_ADDRESS)
@@ -56,7 +56,7 @@ def check_mail_address(text: str) -> str:
 
 
 def _explain(text: str) -> str:
-    """Name common mistakes."""
+    """Return the error text, with the mistake if it is a common one."""
     for wrong, explanation in _MISTAKES:
         if wrong.search(text):
             return f"{_NOT_AN_ADDRESS}: {explanation}"
@@ -67,8 +67,9 @@ def _explain(text: str) -> str:
 def address_key(text: str) -> str:
     """Return a key that is equal for all spellings of one address.
 
-    Exchange ignores case, and a domain has a Unicode and an ASCII form (RFC 5891). Outside ASCII the local
-    part is compared unchanged: full case folding would make `straße@` and `strasse@` one address.
+    Exchange ignores upper and lower case, and a domain has a Unicode and an ASCII form (RFC 5891). Letters
+    outside ASCII in the local part are not changed, because case folding would make `straße@` and `strasse@`
+    the same address.
     """
     if len(text) > MAX_ADDRESS_CHARS:
         return _lower(text)

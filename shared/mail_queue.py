@@ -33,7 +33,7 @@ class Outbox(Protocol):
         """Queue a message that becomes visible after a delay."""
 
     def backlog(self) -> Backlog:
-        """Peek at the waiting messages of the queue; none is dequeued."""
+        """Return how many messages wait, without receiving one."""
 
     def poison_length(self) -> int:
         """Count the poison queue's messages, including invisible ones."""

@@ -1,6 +1,7 @@
 """Explain problems with the texts of the catalogue `problems.toml`.
 
-A text is for the person who must act. Its parameters are validated, never unread text from outside.
+Each text is for the person who must act. Its parameters are validated values; text from other systems is
+never one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 #: The replacement for a parameter that was not stored with the problem.
-_NOT_RECORDED = "(not recorded)"
+_NOT_RECORDED = "(not complete_record)"
 _MAX_FIELD_ERRORS = 20
 _MAX_FIELD_CHARS = 200
 #: Parameters may not have the names of an error's arguments.
@@ -45,8 +46,8 @@ class FieldError(Stored):
     message: str
 
 
-def first_of(fields: Iterable[FieldError]) -> Iterator[FieldError]:
-    """Return the first fields and how many more there are, with cut texts."""
+def limit_fields(fields: Iterable[FieldError]) -> Iterator[FieldError]:
+    """Yield the first fields with shortened texts, and the number of others."""
     remaining = iter(fields)
     for found in islice(remaining, _MAX_FIELD_ERRORS):
         yield FieldError(found.field[:_MAX_FIELD_CHARS], found.message[:_MAX_FIELD_CHARS])
@@ -71,7 +72,7 @@ class Problem:
 
 @functools.cache
 def catalogue() -> dict[str, Problem]:
-    """Read every problem, its text still with braces."""
+    """Return every problem; its text still has the names of parameters."""
     entries = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
     return {
         code: Problem(code, entry["title"], entry["detail"], Actor(entry["who_acts"]))
@@ -81,16 +82,17 @@ def catalogue() -> dict[str, Problem]:
 
 @functools.cache
 def _additions() -> dict[str, dict[str, str]]:
-    """Read the optional texts, each for one parameter.
+    """Return the optional texts of problems, each for one parameter.
 
-    Problems stored by older versions may lack it.
+    Such a text is left out if the problem does not have the parameter, for example because an older version
+    of the app stored the problem.
     """
     entries = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
     return {code: entry.get("additions", {}) for code, entry in entries.items()}
 
 
 def explain(code: str, **params: object) -> Problem:
-    """Fill the text of a code, and add one for each optional parameter.
+    """Return the problem of a code, with its parameters in the text.
 
     Raises:
         KeyError: the code is not in the catalogue, or a parameter is missing; both are bugs.
@@ -102,16 +104,17 @@ def explain(code: str, **params: object) -> Problem:
 
 
 def recall(code: str, params: Mapping[str, str]) -> Problem:
-    """Explain a stored problem, which another version may have written.
+    """Explain a stored problem.
 
-    It may have other parameters, or another code.
+    Another version of the app may have stored it, with other parameters or a code that this version does not
+    know.
     """
-    known, complete = recorded(code, params)
+    known, complete = complete_record(code, params)
     return replace(explain(known, **complete), code=code)
 
 
-def recorded(code: str, params: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """Return the known code for a stored problem, and all its parameters."""
+def complete_record(code: str, params: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Return a code that this version knows, and all of its parameters."""
     if code not in catalogue():
         return "recorded_by_other_version", {"recorded": code}
     named = {name for _, name, _, _ in Formatter().parse(catalogue()[code].detail) if name}
@@ -120,7 +123,7 @@ def recorded(code: str, params: Mapping[str, str]) -> tuple[str, dict[str, str]]
 
 
 def public_problem(code: str) -> Problem:
-    """Explain a code without parameters, for readers who may not know them."""
+    """Explain a code without parameters, which the reader may not see."""
     problem = catalogue()[code] if code in catalogue() else recall(code, {})
     if "{" not in problem.detail:
         return problem

@@ -1,7 +1,7 @@
 """Remove secrets and mail addresses from text of other origins. Pure.
 
-A last defence for texts of libraries, such as that of an exception; the app's own texts contain no secret.
-Every pattern takes time in proportion to the text: each run of characters is read once.
+The app's own texts contain no secrets. This is for texts of libraries, such as those of exceptions. The time
+of every pattern is proportional to the length of the text, because each sequence of characters is read once.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import re
 
 _REDACTED = "[redacted]"
 
-#: A secret by its name. The name may be in JSON, in JSON inside JSON, in a form, a URL, a connection string,
-#: a header or a Python value; a quoted value ends with its closing quote. A hyphen, dot or colon before the
-#: name makes it a part of something longer, such as the id `sales-by-state:2026`.
+#: A secret, which is recognised by the name before it. The name may be in JSON, in JSON inside JSON, in a
+#: form, a URL, a connection string, a header or a Python value. A value in quotes ends with its closing
+#: quote. A name after a hyphen, dot or colon does not count, because it is part of something longer, such as
+#: the id `sales-by-state:2026`.
 _NAMED = re.compile(
     r"(?P<name>(?<![\w.:-])(?=[a-z_])(?:"
     r"(?:access[_-]?|refresh[_-]?|id[_-]?|auth[_-]?)?token|(?:client[_-]?|app[_-]?)?secret"
@@ -31,7 +32,7 @@ _SCHEME = re.compile(r"(?P<name>\b(?:bearer|sharedkey)\s++)\S+", re.IGNORECASE)
 _RUN = re.compile(r"[\w.~+=-]{20,}")
 _WORD = re.compile(r"[^\s<>\"'(),:;\\]+")
 _DOMAIN = re.compile(r"[\w.-]*")
-#: Shorter than any token, key or ticket, and longer than a GUID.
+#: A text from this length on may be a token, key or ticket. They are all longer, and a GUID is shorter.
 _MIN_OPAQUE = 40
 
 
@@ -44,7 +45,7 @@ def redact(text: str) -> str:
 
 
 def _without_tokens(found: re.Match[str]) -> str:
-    """Remove what looks like a token: JWTs and long parts of mixed letters."""
+    """Remove what looks like a token: a JWT, or a long random text."""
     run = found[0]
     start = run.find("eyJ")
     if start >= 0:
@@ -53,9 +54,9 @@ def _without_tokens(found: re.Match[str]) -> str:
 
 
 def _is_opaque(part: str) -> bool:
-    """Return whether this is long random text.
+    """Return whether a text is long and looks random.
 
-    A hexadecimal hash or a name in one case is not.
+    It must have upper-case letters, lower-case letters and digits, so a hexadecimal hash does not count.
     """
     return (
         len(part) >= _MIN_OPAQUE

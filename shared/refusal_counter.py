@@ -1,7 +1,7 @@
 """Count the refusals of anonymous calls instead of logging each one.
 
-Anybody can cause a refusal without signing in. One line for each would fill the daily log cap,
-after which no alert fires, so these are counted and logged a few times an hour.
+Anybody can cause a refusal without signing in. If each were logged, they could use up the daily cap of the
+log, and no alert would work after that. So they are counted, and the counts are logged a few times an hour.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from shared.telemetry import Event, log_event
 if TYPE_CHECKING:
     from shared.system import System
 
-#: The minimum interval of lines for each operation and reason, in each process.
+#: The minimum time between two log lines of a process for the same operation and reason.
 INTERVAL = timedelta(minutes=5)
 
 
@@ -26,7 +26,8 @@ class _Count:
     """Refusals since the last line, and the trace id of one of them.
 
     Attributes:
-        logged: the trace id of the first refusal of its kind, which is logged in full.
+        written_at: the time of the last line.
+        logged: the trace id of the first refusal of this kind, which has a log line of its own.
     """
 
     written_at: datetime
@@ -38,9 +39,9 @@ class _Count:
 class RefusalCounter:
     """Counts refusals of anonymous calls; thread-safe.
 
-    The first refusal of its kind is logged at once. Later ones are logged together with the first call of any
-    kind after the interval: a separate thread would log outside of any invocation, where the Functions host
-    can lose the line.
+    The first refusal of its kind is logged at once. Later ones are counted, and the count is logged by the
+    first call of any operation after the interval. A separate thread for that would log outside of any
+    invocation, and the Functions host can lose such a line.
     """
 
     def __init__(self, system: System) -> None:
@@ -51,7 +52,7 @@ class RefusalCounter:
     def count(self, operation: str, problem: str, trace_id: str) -> str:
         """Count a refusal; return the trace id that is logged for its kind.
 
-        It is the call's own if the kind is new.
+        This is the given trace id if the refusal is the first of its kind.
         """
         with self._lock:
             known = self._counts.get((operation, problem))

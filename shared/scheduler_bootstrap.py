@@ -1,6 +1,6 @@
 """Build the services of the schedulers' command.
 
-It has only the settings of a scheduler's machine.
+The command runs on a scheduler's machine, which has only some of the app's settings.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ class SchedulerServices(Services):
 
     @lazy
     def scheduler_config(self) -> SchedulerConfig:
-        """What this machine knows of the installation."""
+        """The settings that this machine has."""
         return SchedulerConfig.from_env()
 
     @lazy
     def storage(self) -> StorageConfig:
-        """Where queue and container are."""
+        """How to connect to the queue and the container."""
         return self.scheduler_config.storage
 
     @lazy
@@ -36,6 +36,6 @@ class SchedulerServices(Services):
 
 
 def scheduler_services() -> SchedulerServices:
-    """Return what the schedulers' command needs."""
+    """Build the services of the schedulers' command."""
     quieten_libraries()
     return SchedulerServices()

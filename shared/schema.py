@@ -1,6 +1,6 @@
-"""Parse JSON from outside into shapes: camelCase, no unknown members.
+"""Parse JSON from outside into models: camelCase, no unknown members.
 
-A UTF-8 byte order mark is ignored, as editors and .NET write it.
+A UTF-8 byte order mark is ignored, because editors and .NET write one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: JSON's `true` or `false`; pydantic would also accept "off" and 0.
 type Flag = Annotated[bool, Strict()]
 
-#: The text for an invalid field, by pydantic's type of error; its context fills the braces.
+#: The text for an invalid field by pydantic's type of error, whose context has the values for the braces.
 _MESSAGES = {
     "extra_forbidden": "is not a known member",
     "missing": "is missing",
@@ -43,13 +43,14 @@ _MESSAGES = {
     "literal_error": "use {expected}",
     "enum": "use {expected}",
 }
-#: A rule over several fields: its context names one of them, and has the text.
+#: The type of error for a rule that concerns several fields. Its context names one of them, and has the text.
 _FIELD_ERROR = "field_error"
 _OTHERWISE = "is not valid"
 _WHOLE = "(whole body)"
-#: What pydantic appends to the path of a member whose name, not value, is wrong.
+#: What pydantic appends to the path of a member if the name of the member is wrong, not its value.
 _NAME_OF_A_MEMBER = "[key]"
-#: The first bytes of contents other than JSON in UTF-8; longer marks first.
+#: The first bytes of contents that are not JSON in UTF-8. A longer signature comes before a shorter one that
+#: it contains.
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (codecs.BOM_UTF32_LE, "text in UTF-32"),
     (codecs.BOM_UTF32_BE, "text in UTF-32"),
@@ -80,7 +81,7 @@ class Contract(BaseModel):
     def _leave_out_nulls(cls, members: object) -> object:
         """Drop optional members that are null.
 
-        Many serialisers write every member of an object.
+        Many serialisers write every member of an object, even one without a value.
         """
         if not isinstance(members, dict) or None not in members.values():
             return members

@@ -1,6 +1,7 @@
-"""Provide time, randomness and identifiers, the app's only sources.
+"""Provide time, randomness and identifiers.
 
-Code that needs them takes this as an argument, so that a test can set the time and the next values.
+All code gets them from a `System` that is passed as an argument, so that a test can set the time and the next
+values.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class System(Protocol):
-    """What the app can't compute."""
+    """The clocks, random values and identifiers of the process."""
 
     def now(self) -> datetime:
         """Return the time, aware, in UTC."""
@@ -40,10 +41,10 @@ class System(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A moment by both clocks of a machine.
+    """A moment by both clocks of a machine, to measure the time since then.
 
-    The calendar can be set back, and the monotonic clock stops while the machine is suspended. So of the
-    elapsed times, the longer one counts.
+    The wall clock (`calendar`) can be set back, and the monotonic clock (`steady`) stops while the machine is
+    suspended. So of the two elapsed times the longer one counts.
     """
 
     calendar: datetime
@@ -55,11 +56,11 @@ class Moment:
         return cls(system.now(), system.steady())
 
     def elapsed(self, system: System) -> timedelta:
-        """Return how much time has passed since."""
+        """Return how much time has passed since this moment."""
         return max(system.now() - self.calendar, system.steady() - self.steady)
 
     def has_passed(self, wait: timedelta, system: System) -> bool:
-        """Return whether a wait has passed by one of the two clocks."""
+        """Return whether a time has passed since this moment, by either clock."""
         return self.elapsed(system) >= wait
 
 

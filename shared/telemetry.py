@@ -1,9 +1,9 @@
 """Log the app's events: one line each, a constant name, then JSON.
 
-The fields are in the text because the host forwards a worker's text with every exporter, and drops everything
-else. Alerts and the workbook search for lines that start with `name {`, so no value may look like one: values
-are redacted and cut before they are serialised, braces in them are escaped, and each line is ASCII without
-line breaks. No field contains an address, a subject, a body or a token.
+The fields are in the text of the line, because the host forwards the text of a worker to every exporter, and
+drops everything else. Alerts and the workbook search for lines that start with `name {`, so no value may look
+like such a line. Values are redacted and shortened before they are serialised, braces in them are escaped,
+and each line is ASCII without line breaks. No field contains an address, a subject, a body or a token.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class Event(StrEnum):
     FINISHED_MAILS_REMOVED = "finished_mails_removed"
 
 
-#: Fields that are identifiers. Their characters are checked, so they are logged unchanged: redaction would
-#: give all mails of `sales-by-state:…` the same name.
+#: Fields that are identifiers. They are logged unchanged if they have no other characters than `_ID`, because
+#: redaction could remove a part of them.
 _IDS = frozenset(
     {
         "action",
@@ -95,7 +95,7 @@ def quieten_libraries() -> None:
     """Keep the SDKs from logging every request: a URL can be a secret."""
     for name in ("azure", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # MSAL logs whole responses of the token endpoint as errors; the app raises and logs what they mean.
+    # MSAL logs whole responses of the token endpoint as errors, which the app raises and logs itself.
     logging.getLogger("msal").setLevel(logging.CRITICAL)
 
 
@@ -147,7 +147,7 @@ def _cut(text: str, limit: int) -> str:
 
 
 def _middle_cut(trace: str) -> str:
-    """Keep the start, with the first cause, and the end, with the last error."""
+    """Keep the start, which has the first cause, and the end, with the error."""
     half = _MAX_TRACE_CHARS // 2
     return trace if len(trace) <= _MAX_TRACE_CHARS else f"{trace[:half]}…{trace[-half:]}"
 

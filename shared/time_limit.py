@@ -1,8 +1,9 @@
 """Limit the time of one invocation of a function, for all its calls.
 
-After `functionTimeout` in host.json the host stops the worker process, and with it every other mail in it. So
-no call begins and no wait continues after these limits, which start with the trigger. A context variable
-holds them, because Azure's clients retry and wait internally, far from their caller.
+After `functionTimeout` in host.json the host stops the worker process, and with it every other mail that the
+process is sending. So no call begins and no wait continues after a time limit, which starts with the
+invocation. The limit is in a context variable, because Azure's clients retry and wait internally, where their
+caller cannot pass it.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
 
-#: With the longest call of Graph added (105 s), two minutes are left to record what happened.
-SENDING: Final = timedelta(minutes=6)
-#: Calls of storage are cut short by then, half a minute before `functionTimeout`.
-RECORDING: Final = timedelta(minutes=9, seconds=30)
+#: No call of Graph begins later. If the longest one (105 seconds) begins at this time, two minutes remain to
+#: record the outcome.
+SENDING_LIMIT: Final = timedelta(minutes=6)
+#: Calls of storage end at this time, half a minute before `functionTimeout`.
+RECORDING_LIMIT: Final = timedelta(minutes=9, seconds=30)
 
 
 class AttemptTooLongError(NothingSentError):
-    """This attempt's time is over; the next one goes on at once."""
+    """The time of this attempt is over; the next one begins at once."""
 
     def __init__(self) -> None:
         super().__init__("attempt_too_long", retry_after=timedelta(0))
@@ -36,18 +38,18 @@ class AttemptTooLongError(NothingSentError):
 @dataclass(frozen=True, slots=True)
 class _Limit:
     system: System
-    begun: Moment
+    started: Moment
     total: timedelta
 
-    def left(self, total: timedelta) -> timedelta:
-        return total - self.begun.elapsed(self.system)
+    def remaining(self, total: timedelta) -> timedelta:
+        return total - self.started.elapsed(self.system)
 
 
 _current: ContextVar[_Limit | None] = ContextVar("limit", default=None)
 
 
 @contextmanager
-def limited(system: System, total: timedelta = SENDING) -> Iterator[None]:
+def limit_invocation(system: System, total: timedelta = SENDING_LIMIT) -> Iterator[None]:
     """Limit the time of an invocation that begins now."""
     before = _current.set(_Limit(system, Moment.of(system), total))
     try:
@@ -57,23 +59,23 @@ def limited(system: System, total: timedelta = SENDING) -> Iterator[None]:
 
 
 @contextmanager
-def recording() -> Iterator[None]:
-    """Allow storage the remaining time, to record the outcome.
+def extend_for_recording() -> Iterator[None]:
+    """Allow calls of storage until the later limit, to record the outcome.
 
-    Graph is not called in it.
+    Graph is not called in this time.
     """
     limit = _current.get()
-    before = _current.set(limit and _Limit(limit.system, limit.begun, RECORDING))
+    before = _current.set(limit and _Limit(limit.system, limit.started, RECORDING_LIMIT))
     try:
         yield
     finally:
         _current.reset(before)
 
 
-def begun(system: System) -> Moment:
-    """Return when the invocation began; now if there is no limit."""
+def invocation_start(system: System) -> Moment:
+    """Return when the invocation began; if there is no limit, now."""
     limit = _current.get()
-    return Moment.of(system) if limit is None else limit.begun
+    return Moment.of(system) if limit is None else limit.started
 
 
 def seconds_left() -> float | None:
@@ -83,7 +85,7 @@ def seconds_left() -> float | None:
         AttemptTooLongError: once the time is over.
     """
     limit = _current.get()
-    return None if limit is None else _some_left(limit.left(limit.total))
+    return None if limit is None else _positive_seconds(limit.remaining(limit.total))
 
 
 def check_sending() -> None:
@@ -94,24 +96,25 @@ def check_sending() -> None:
     """
     limit = _current.get()
     if limit is not None:
-        _some_left(limit.left(SENDING))
+        _positive_seconds(limit.remaining(SENDING_LIMIT))
 
 
-def _some_left(left: timedelta) -> float:
-    if left <= timedelta(0):
+def _positive_seconds(remaining: timedelta) -> float:
+    if remaining <= timedelta(0):
         raise AttemptTooLongError
-    return left.total_seconds()
+    return remaining.total_seconds()
 
 
 @contextmanager
-def acquired(lock: threading.Lock | threading.Semaphore) -> Iterator[None]:
+def acquire_in_time(lock: threading.Lock | threading.Semaphore) -> Iterator[None]:
     """Acquire a lock or semaphore, and hold it.
 
     Raises:
         AttemptTooLongError: if it is not free in time.
     """
-    left = seconds_left()
-    if not (lock.acquire() if left is None else lock.acquire(timeout=left)):
+    remaining = seconds_left()
+    acquired = lock.acquire() if remaining is None else lock.acquire(timeout=remaining)
+    if not acquired:
         raise AttemptTooLongError
     try:
         yield

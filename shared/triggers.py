@@ -17,7 +17,8 @@ def _waited(message: func.QueueMessage) -> timedelta | None:
     return datetime.now(UTC) - message.insertion_time if message.insertion_time else None
 
 
-# The bytes as queued: a message that the host tries to decode as text, and can't, never reaches a function.
+# The functions get the bytes of a message. If the host decoded it as text and failed, the function would not
+# be called.
 @blueprint.queue_trigger(
     arg_name="message",
     queue_name=MAIL_OUTBOX,
@@ -62,7 +63,7 @@ def remove_finished_deliveries(timer: func.TimerRequest) -> None:  # noqa: ARG00
 
 @blueprint.timer_trigger("timer", schedule="0 17 3 * * *")
 def keep_consents_alive(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding needs its name
-    """Refresh unused consents and delete orphaned tokens."""
+    """Refresh the tokens of every consent, and delete orphaned tokens."""
     from shared.consent.maintenance import maintain_consents
 
     maintain_consents(services())

@@ -22,13 +22,13 @@ from shared.sending.maintenance import release_all
 from shared.sending.poison import record_poisoned
 from shared.system import Moment
 from shared.time_limit import (
-    RECORDING,
-    SENDING,
-    acquired,
-    begun,
+    RECORDING_LIMIT,
+    SENDING_LIMIT,
+    acquire_in_time,
     check_sending,
-    limited,
-    recording,
+    extend_for_recording,
+    invocation_start,
+    limit_invocation,
     seconds_left,
 )
 from tests.builders import a_file, a_message, large_file_services
@@ -136,8 +136,8 @@ def test_the_limits_leave_room_before_the_hosts_timeout() -> None:
     timeout = timedelta(hours=hours, minutes=minutes, seconds=seconds)
 
     assert timeout == FUNCTION_TIMEOUT
-    assert SENDING + timedelta(seconds=GRAPH_CALL) < RECORDING - timedelta(minutes=1)
-    assert timeout > RECORDING
+    assert SENDING_LIMIT + timedelta(seconds=GRAPH_CALL) < RECORDING_LIMIT - timedelta(minutes=1)
+    assert timeout > RECORDING_LIMIT
 
 
 def test_the_time_counts_from_the_triggers_start() -> None:
@@ -145,7 +145,7 @@ def test_the_time_counts_from_the_triggers_start() -> None:
     load = services.settings.check_owner
 
     def slowly(tenant_id: str) -> None:
-        services.system.pass_time(SENDING)
+        services.system.pass_time(SENDING_LIMIT)
         load(tenant_id)
 
     services.settings.check_owner = slowly  # type: ignore[method-assign]
@@ -158,16 +158,16 @@ def test_the_time_counts_from_the_triggers_start() -> None:
 def test_a_wait_for_a_place_at_the_mailbox_ends_with_the_time() -> None:
     system = FakeSystem()
     taken = threading.Semaphore(0)
-    with limited(system):
-        system.pass_time(SENDING - timedelta(milliseconds=1))
-        with pytest.raises(NothingSentError, match="attempt_too_long"), acquired(taken):
+    with limit_invocation(system):
+        system.pass_time(SENDING_LIMIT - timedelta(milliseconds=1))
+        with pytest.raises(NothingSentError, match="attempt_too_long"), acquire_in_time(taken):
             raise AssertionError
 
 
 def test_a_clock_that_is_set_back_lengthens_nothing() -> None:
     system = FakeSystem()
-    with limited(system):
-        system.pass_time(SENDING)
+    with limit_invocation(system):
+        system.pass_time(SENDING_LIMIT)
         system.set_clock(timedelta(hours=-1))
         with pytest.raises(NothingSentError):
             seconds_left()
@@ -175,11 +175,11 @@ def test_a_clock_that_is_set_back_lengthens_nothing() -> None:
 
 def test_recording_has_more_time_and_calls_no_graph() -> None:
     system = FakeSystem()
-    with limited(system):
-        assert seconds_left() == SENDING.total_seconds()
-        system.pass_time(SENDING)
-        with recording():
-            assert seconds_left() == (RECORDING - SENDING).total_seconds()
+    with limit_invocation(system):
+        assert seconds_left() == SENDING_LIMIT.total_seconds()
+        system.pass_time(SENDING_LIMIT)
+        with extend_for_recording():
+            assert seconds_left() == (RECORDING_LIMIT - SENDING_LIMIT).total_seconds()
             with pytest.raises(NothingSentError):
                 check_sending()
         with pytest.raises(NothingSentError):
@@ -189,13 +189,13 @@ def test_recording_has_more_time_and_calls_no_graph() -> None:
 
 def test_without_an_invocation_nothing_is_limited() -> None:
     system = FakeSystem()
-    with recording(), acquired(threading.Lock()):
+    with extend_for_recording(), acquire_in_time(threading.Lock()):
         assert seconds_left() is None
     check_sending()
-    assert begun(system) == Moment.of(system)
+    assert invocation_start(system) == Moment.of(system)
 
 
 def test_a_thread_that_is_given_the_context_has_the_limit_too() -> None:
-    with limited(FakeSystem()):
+    with limit_invocation(FakeSystem()):
         context = copy_context()
-    assert context.run(seconds_left) == SENDING.total_seconds()
+    assert context.run(seconds_left) == SENDING_LIMIT.total_seconds()

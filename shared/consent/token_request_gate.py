@@ -24,7 +24,7 @@ from shared.settings.consent_health import record_token_refusal
 from shared.settings.state import is_current_consent
 from shared.settings.update import update_settings
 from shared.telemetry import log_failed_step
-from shared.time_limit import acquired
+from shared.time_limit import acquire_in_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,7 +73,7 @@ class RequestTurn:
             TransientError: the request of the thread that this one waited for failed.
         """
         before = self._failures
-        with acquired(self._lock):
+        with acquire_in_time(self._lock):
             if self._failures is not before:
                 (error,) = self._failures
                 raise error.with_params() from error

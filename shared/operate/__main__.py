@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 class OperateServices(
     SwitchServices, DeleteTenantServices, TakeOverServices, DeleteAddressServices, Protocol
 ):
-    """What the commands need from outside."""
+    """The ports of all commands."""
 
 
 def main(arguments: list[str], ports: OperateServices, sleep: Callable[[float], None] = time.sleep) -> int:

@@ -1,8 +1,8 @@
 """Delete stored data of one mail address (GDPR articles 15 and 17).
 
-The first call only reports where the address is, with a code; the second one passes the code and deletes.
-Data that an unsent mail needs stays, and so does the record, without the address, that a mail was sent:
-without its row the same mail could be sent again.
+The first call only reports where the address is stored, with a code. A second call with this code deletes it.
+Data that an unsent mail needs is kept. The row of a sent mail is kept without the address, because without
+its row the same mail could be sent again.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 DELETE = "delete_address"
 _REMOVED = "[deleted]"
-#: So that rows written by a clock that is ahead are found, too.
-_ANY_CLOCK = timedelta(days=1)
+#: How far the clock of a host may be ahead, so that the rows that it wrote are found too.
+_MAX_CLOCK_SKEW = timedelta(days=1)
 _MAX_LISTED = 10_000
-_STAYS = """\
+_NOT_SEARCHED = """\
 Not searched, and how long the data remains:
   messages in the queues: until they are processed, within minutes unless sending is paused
   files in the container attachments: until their retention period ends (attachmentRetentionDays, 30)
@@ -43,11 +43,11 @@ The app's log contains no address. The full table is in docs/operations/data-sub
 
 
 class DeleteAddressServices(DeletionServices, Protocol):
-    """What is needed from outside."""
+    """The ports of this command."""
 
     @property
     def stored_settings(self) -> SettingsStore:
-        """What the admins decided, in every installation."""
+        """The settings of every tenant, in every installation."""
 
 
 type Mail = tuple[str, str]
@@ -58,17 +58,17 @@ class Places:
     """Where an address is stored.
 
     Attributes:
-        mails: the final ones, by tenant and message id: their stored data is deleted.
-        flows: the ids of ended consents.
-        unfinished: mails that are still to be sent.
-        under_way: consents in progress.
-        settings: the tenants whose settings name it.
+        mails: the mails with a final status, whose stored data is deleted.
+        flows: the ids of ended consents, which are deleted.
+        unfinished: mails that may still be sent, whose data is kept.
+        in_progress: the ids of consents in progress, which are kept.
+        settings: the tenants whose settings have the address, which are kept.
     """
 
     mails: tuple[Mail, ...]
     flows: tuple[str, ...]
     unfinished: tuple[Mail, ...]
-    under_way: tuple[str, ...]
+    in_progress: tuple[str, ...]
     settings: tuple[str, ...]
 
     @property
@@ -77,16 +77,17 @@ class Places:
         return {"finished_mails": len(self.mails), "finished_consents": len(self.flows)}
 
     def code(self, address: str) -> str:
-        """Return a code for exactly this list, so only that is deleted."""
+        """Return a code that confirms the deletion of exactly these data."""
         return hashlib.sha256(repr((address, self.mails, self.flows)).encode()).hexdigest()[:8]
 
 
 class _Address:
-    """The address in any form, not as part of a longer one."""
+    """Finds the address in any form, but not as a part of a longer one."""
 
     def __init__(self, address: str) -> None:
         forms = "|".join(map(re.escape, sorted(address_forms(address))))
-        # An apostrophe after a letter belongs to the name, as in O'Brien; any other one is a quotation mark.
+        # An apostrophe after a letter belongs to a longer address, as in O'Brien. Any other one is a
+        # quotation mark.
         whole = rf"(?<![\w.+%-])(?<!\w')(?:{forms})(?![\w-]|\.\w)"
         self._pattern = re.compile(whole, re.IGNORECASE)
 
@@ -95,28 +96,30 @@ class _Address:
         return self._pattern.search(value if isinstance(value, str) else _text_of(value)) is not None
 
     def is_in_text(self, text: bytes) -> bool:
-        """Return whether a stored text contains it, also with JSON escapes."""
+        """Return whether a stored text has the address, maybe with JSON escapes."""
         try:
             return self.is_in(json.dumps(json.loads(text), ensure_ascii=False))
         except (ValueError, RecursionError):
             return self.is_in(text.decode(errors="replace"))
 
-    def removed(self, text: str | None) -> str | None:
+    def without_address(self, text: str | None) -> str | None:
         """Return a text without the address."""
         return None if text is None else self._pattern.sub(_REMOVED, text)
 
-    def removed_from(self, row: Delivery) -> Delivery:
+    def row_without_address(self, row: Delivery) -> Delivery:
         """Return a delivery's data without the address."""
         return replace(
             row,
             from_address=None if self.is_in(row.from_address) else row.from_address,
-            correlation_id=self.removed(row.correlation_id),
-            problem=row.problem and self._removed_from_facts(row.problem),
-            warnings=tuple(self._removed_from_facts(each) for each in row.warnings),
-            fields=tuple(replace(each, message=self.removed(each.message) or "") for each in row.fields),
+            correlation_id=self.without_address(row.correlation_id),
+            problem=row.problem and self._problem_without_address(row.problem),
+            warnings=tuple(self._problem_without_address(each) for each in row.warnings),
+            fields=tuple(
+                replace(each, message=self.without_address(each.message) or "") for each in row.fields
+            ),
         )
 
-    def _removed_from_facts(self, problem: ActiveProblem) -> ActiveProblem:
+    def _problem_without_address(self, problem: ActiveProblem) -> ActiveProblem:
         params = {name: self._pattern.sub(_REMOVED, fact) for name, fact in problem.params.items()}
         return replace(problem, params=params)
 
@@ -133,11 +136,9 @@ def _members(value: object) -> object:
 
 
 def delete_address(address: str, code: str | None, ports: DeleteAddressServices) -> bool:
-    """Report where an address is stored; delete it with the report's code.
+    """Report where an address is stored, or delete it if the code is given.
 
-    Return whether that succeeded.
-
-    Return whether it did what it was asked for.
+    Returns False if the code is wrong, so that nothing was deleted.
     """
     wanted = _Address(address)
     found = _find(wanted, ports)
@@ -151,31 +152,31 @@ def delete_address(address: str, code: str | None, ports: DeleteAddressServices)
         return False
     else:
         _delete(wanted, found, ports)
-    say(_STAYS)
+    say(_NOT_SEARCHED)
     return True
 
 
 def _find(address: _Address, ports: DeleteAddressServices) -> Places:
     mails = sorted(set(_mails(address, ports)))
-    done = [mail for mail in mails if _is_done(mail, ports)]
+    final = [mail for mail in mails if _is_final(mail, ports)]
     tenants = sorted(ports.stored_settings.tenants())
     flows = [flow_id for tenant in tenants for flow_id in ports.flows.of_tenant(tenant)]
     naming = sorted(
         each for each in flows if address.is_in((ports.flows.flow(each), ports.flows.secret(each)))
     )
-    over = [each for each in naming if _is_over(each, ports)]
+    ended = [each for each in naming if _has_ended(each, ports)]
     return Places(
-        tuple(done),
-        tuple(over),
-        unfinished=tuple(mail for mail in mails if mail not in done),
-        under_way=tuple(each for each in naming if each not in over),
+        tuple(final),
+        tuple(ended),
+        unfinished=tuple(mail for mail in mails if mail not in final),
+        in_progress=tuple(each for each in naming if each not in ended),
         settings=tuple(each for each in tenants if address.is_in(ports.stored_settings.load(each))),
     )
 
 
 def _mails(address: _Address, ports: DeleteAddressServices) -> Iterator[Mail]:
     """Name the mails of every tenant whose data contains the address."""
-    ever = ports.system.now() + _ANY_CLOCK
+    ever = ports.system.now() + _MAX_CLOCK_SKEW
     for texts in (ports.requests, ports.drafts):
         for mail in texts.untouched_since(ever):
             if address.is_in_text(texts.load(*mail) or b""):
@@ -201,13 +202,13 @@ def _finished(before: datetime, ports: DeleteAddressServices) -> Iterator[Delive
         tenant_id = ports.deliveries.next_tenant(tenant_id)
 
 
-def _is_done(mail: Mail, ports: DeleteAddressServices) -> bool:
-    """Return whether a mail is final; without a row that is unknown."""
+def _is_final(mail: Mail, ports: DeleteAddressServices) -> bool:
+    """Return whether a mail is final, which only its row shows."""
     row = ports.deliveries.find(*mail)
     return row is not None and row.status.final
 
 
-def _is_over(flow_id: str, ports: DeleteAddressServices) -> bool:
+def _has_ended(flow_id: str, ports: DeleteAddressServices) -> bool:
     flow = ports.flows.flow(flow_id)
     return flow is None or flow.status_at(ports.system.now()) is not FlowStatus.PENDING
 
@@ -217,8 +218,8 @@ def _show(found: Places) -> None:
     say(f"Finished consents: {len(found.flows)}. To delete: their records")
     for tenant_id, message_id in found.unfinished:
         say(f"Kept until it is finished: the mail {message_id} of {tenant_id}; repeat the command then")
-    if found.under_way:
-        say(f"Kept for ten minutes: {len(found.under_way)} consents in progress; repeat the command then")
+    if found.in_progress:
+        say(f"Kept for ten minutes: {len(found.in_progress)} consents in progress; repeat the command then")
     for tenant_id in found.settings:
         say(f"Kept until a workspace admin presses Reset: the settings of {tenant_id}")
 
@@ -227,7 +228,7 @@ def _delete(address: _Address, found: Places, ports: DeleteAddressServices) -> N
     record_action(DELETE, "started", ports, counts=found.counts)
     for flow_id in found.flows:
         ports.flows.remove(flow_id)
-    missed = [mail for mail in found.mails if not _forget(address, mail, ports)]
+    missed = [mail for mail in found.mails if not _delete_mail_data(address, mail, ports)]
     counts = {**found.counts, "finished_mails": len(found.mails) - len(missed)}
     record_action(DELETE, "done", ports, counts=counts)
     say("Deleted.")
@@ -235,10 +236,13 @@ def _delete(address: _Address, found: Places, ports: DeleteAddressServices) -> N
         say(f"Not deleted because it changed: the mail {message_id} of {tenant_id}; repeat the command")
 
 
-def _forget(address: _Address, mail: Mail, ports: DeleteAddressServices) -> bool:
-    """Delete a mail's data, its row first: a retry would have changed it."""
+def _delete_mail_data(address: _Address, mail: Mail, ports: DeleteAddressServices) -> bool:
+    """Delete the data of a mail; return False if its row has changed.
+
+    The row is written first. This fails if the mail is being retried, and then nothing is deleted.
+    """
     row = ports.deliveries.find(*mail)
-    if row is None or not row.status.final or ports.deliveries.save(address.removed_from(row)) is None:
+    if row is None or not row.status.final or ports.deliveries.save(address.row_without_address(row)) is None:
         return False
     ports.requests.remove(*mail)
     ports.drafts.remove(*mail)

@@ -1,8 +1,8 @@
 """Delete the stored data of a tenant that is not served any more.
 
-The first call only reports what there is, with a code; the second one passes the code and deletes. If it
-fails, it can be repeated: the settings are deleted last, so that the tenant is found until everything else is
-deleted.
+The first call only reports what is stored, with a code. A second call with this code deletes it. If the
+deletion fails, it can be repeated. The settings are deleted last, so that the tenant is found until
+everything else is deleted.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 DELETE = "delete_tenant"
 _MAX_LISTED = 1000
-_STAYS = """\
+_NOT_DELETED = """\
 Not deleted: messages in the queue (once processed they wait for the operator; delete the tenant again then),
 files in the container attachments (deleted after their retention period), unsent drafts in the mailbox, log
 lines, and the permission at Microsoft."""
 
 
 class DeleteTenantServices(DeletionServices, Protocol):
-    """What is needed from outside."""
+    """The ports of this command."""
 
     @property
     def allowed_tenants(self) -> frozenset[str]:
@@ -41,7 +41,7 @@ class DeleteTenantServices(DeletionServices, Protocol):
 
     @property
     def settings(self) -> SettingsStore:
-        """What the tenant's admin decided."""
+        """The settings of the tenants of this installation."""
 
     @property
     def vault(self) -> TokenStore:
@@ -62,7 +62,7 @@ class Inventory:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The number of items of each kind, in words."""
+        """The number of items of each kind."""
         return {
             "settings": int(self.settings),
             "tokens": len(self.tokens),
@@ -74,7 +74,7 @@ class Inventory:
 
     @property
     def code(self) -> str:
-        """Return a code for exactly this inventory, so only that is deleted."""
+        """Return a code that confirms the deletion of exactly these items."""
         return hashlib.sha256(repr(self).encode()).hexdigest()[:8]
 
 
@@ -93,9 +93,9 @@ def take_inventory(tenant_id: str, ports: DeleteTenantServices) -> Inventory:
 
 
 def _named_tokens(settings: TenantSettings) -> Iterator[str]:
-    """Name the tokens that the settings know.
+    """Return the names of the tokens in the settings.
 
-    Older ones have no tag, and no list shows them.
+    Tokens of older versions have no tag, so the list of the vault does not show them.
     """
     yield from settings.undeleted_tokens
     if settings.consent and settings.consent.secret_name:
@@ -103,14 +103,14 @@ def _named_tokens(settings: TenantSettings) -> Iterator[str]:
 
 
 def delete_tenant(tenant_id: str, code: str | None, ports: DeleteTenantServices) -> bool:
-    """Report what is stored of a tenant; delete it with that report's code.
+    """Report what is stored of a tenant, or delete it if the code is given.
 
-    Return whether that succeeded.
+    Returns False if the code is wrong, so that nothing was deleted.
 
     Raises:
         ConflictError: `tenant_still_served`, or `still_under_way` while one of its mails is being sent.
     """
-    _check_left(tenant_id, ports)
+    _check_may_delete(tenant_id, ports)
     found = take_inventory(tenant_id, ports)
     say(f"Tenant {tenant_id}")
     for name, count in found.counts.items():
@@ -130,15 +130,16 @@ def delete_tenant(tenant_id: str, code: str | None, ports: DeleteTenantServices)
     say("Deleted.")
     if recoverable:
         say(f"The deleted tokens are recoverable in the vault until {recoverable:%Y-%m-%d}.")
-    say(_STAYS)
+    say(_NOT_DELETED)
     return True
 
 
-def _check_left(tenant_id: str, ports: DeleteTenantServices) -> None:
+def _check_may_delete(tenant_id: str, ports: DeleteTenantServices) -> None:
     if tenant_id in ports.allowed_tenants:
         raise ConflictError("tenant_still_served")
     for mail in ports.deliveries.list_pending(tenant_id, [DeliveryStatus.SENDING], _MAX_LISTED):
-        # The list has times by the workers' clocks; a single row is read by the clock of this machine.
+        # The list has the times of the workers' clocks, and a single row has them converted to the clock of
+        # this machine.
         row = ports.deliveries.find(tenant_id, mail.message_id)
         if row is not None and row.is_being_sent(ports.system.now()):
             raise ConflictError("still_under_way")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class RecordServices(Protocol):
-    """What is needed from outside."""
+    """The ports that record an action."""
 
     @property
     def system(self) -> System:
@@ -25,7 +25,7 @@ class RecordServices(Protocol):
 
     @property
     def operator_log(self) -> OperatorLog:
-        """Where actions wait until the app logs them."""
+        """The store of actions that the app has not logged yet."""
 
     @property
     def installation(self) -> str | None:
@@ -80,7 +80,7 @@ def record_action(
 
 
 def say(line: str) -> None:
-    """Print one line; a reason can have characters that the output lacks."""
+    """Print one line; escape characters that the output cannot show."""
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(f"{line}\n".encode(encoding, "backslashreplace").decode(encoding))
     sys.stdout.flush()

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from shared.settings.ports import SettingsStore
     from shared.settings.sending_switch import PauseStore
 
-#: After this time every process has read the switch, and any mail that passed it before is claimed.
-OBEYED_AFTER = MAX_SWITCH_AGE + timedelta(seconds=5)
-_BETWEEN_LOOKS = timedelta(seconds=2)
-#: More mails than all instances together send at a time.
+#: After this time every process has read the switch. A mail that a process began to send before that has a
+#: claim by now.
+PAUSE_EFFECTIVE_AFTER = MAX_SWITCH_AGE + timedelta(seconds=5)
+_CHECK_INTERVAL = timedelta(seconds=2)
+#: More mails than all instances together can send at the same time.
 _MAX_LISTED = 10_000
 
 
@@ -31,7 +32,7 @@ RESUME = "resume_sending"
 
 
 class SwitchServices(RecordServices, Protocol):
-    """What is needed from outside."""
+    """The ports of these commands."""
 
     @property
     def pause_store(self) -> PauseStore:
@@ -43,17 +44,17 @@ class SwitchServices(RecordServices, Protocol):
 
     @property
     def deliveries(self) -> DeliveryLog:
-        """The mails."""
+        """The delivery log."""
 
 
 @dataclass(frozen=True, slots=True)
-class MailsNow:
+class UnfinishedMails:
     """The mails that are not final.
 
     Attributes:
         sending: claimed by a worker that may still be working.
-        interrupted: claimed by a worker whose lease is over; Azure redelivers their messages.
-        pending: their number in each other status, at most a thousand of each tenant.
+        interrupted: claimed by a worker whose claim has expired; Azure redelivers their messages.
+        pending: the number of mails in each other status, at most a thousand per tenant.
     """
 
     sending: tuple[Delivery, ...]
@@ -61,8 +62,8 @@ class MailsNow:
     pending: Counter[str]
 
 
-def find_mails(ports: SwitchServices) -> MailsNow:
-    """Find the mails of every tenant with settings; others have none to send."""
+def find_mails(ports: SwitchServices) -> UnfinishedMails:
+    """Find the unfinished mails of every tenant that has settings."""
     now = ports.system.now()
     sending: list[Delivery] = []
     interrupted: list[Delivery] = []
@@ -73,17 +74,20 @@ def find_mails(ports: SwitchServices) -> MailsNow:
             row = ports.deliveries.find(mail.tenant_id, mail.message_id)
             if row is None or row.status is not DeliveryStatus.SENDING or row.claimed_by is None:
                 continue
-            (sending if row.is_being_sent(now) else interrupted).append(row)
+            if row.is_being_sent(now):
+                sending.append(row)
+            else:
+                interrupted.append(row)
         for status in PENDING - {DeliveryStatus.SENDING}:
             pending[status] += ports.deliveries.count(tenant_id, [status])
-    return MailsNow(tuple(sending), tuple(interrupted), pending)
+    return UnfinishedMails(tuple(sending), tuple(interrupted), pending)
 
 
 def pause_sending(reason: str | None, ports: SwitchServices) -> None:
-    """Pause sending; if it is paused already, the first pause stays.
+    """Pause sending; if it is paused already, the first pause is kept.
 
     Raises:
-        OtherInstallationError: its pause is in the same storage account, and stays.
+        OtherInstallationError: another installation with the same storage account is paused.
     """
     pause = ports.pause_store.save(SendingPause(ports.system.now(), reason, ports.installation))
     check_own_pause(pause, ports.installation)
@@ -99,7 +103,7 @@ def resume_sending(ports: SwitchServices) -> None:
     """Resume sending.
 
     Raises:
-        OtherInstallationError: it is paused, and stays so.
+        OtherInstallationError: another installation with the same storage account is paused.
     """
     pause = ports.pause_store.load()
     if pause is not None:
@@ -126,14 +130,13 @@ def wait_until_nothing_is_sent(
 ) -> bool:
     """Wait until every process is paused and no mail is being sent.
 
-    Return whether that happened.
-
-    A claim lasts at most eleven minutes, even if its worker was killed.
+    Returns False if sending is not paused, or the time limit is over. A claim lasts at most eleven minutes,
+    even if its worker has crashed.
     """
     started = ports.system.steady()
     if not _is_paused(ports):
         return False
-    sleep(OBEYED_AFTER.total_seconds())
+    sleep(PAUSE_EFFECTIVE_AFTER.total_seconds())
     reported = 0
     while _is_paused(ports):
         sending = find_mails(ports).sending
@@ -146,7 +149,7 @@ def wait_until_nothing_is_sent(
         if len(sending) != reported:
             reported = len(sending)
             say(f"{reported} being sent; the last claim ends at {_shown(_last_end(sending))}.")
-        sleep(_BETWEEN_LOOKS.total_seconds())
+        sleep(_CHECK_INTERVAL.total_seconds())
     return False
 
 

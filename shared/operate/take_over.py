@@ -1,9 +1,9 @@
 """Take over a tenant's settings of another or unknown installation.
 
-Settings of another installation are removed, because its tokens cannot be used here, and an admin consents
-again. The last version is kept, so that no name of a secret is used twice. Settings without a tag
-and without tokens, as where mail is sent without a user, do not show whose they are; they are kept and
-tagged.
+Settings of another installation are removed, because its tokens cannot be used here, and an admin has to
+consent again. The last version is kept, so that no name of a secret is used twice. Settings without a tag and
+without tokens do not show to which installation they belong. There are no tokens if mail is sent with the
+app's own permission. Such settings are kept and tagged.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TAKE_OVER = "take_over_tenant"
 
 
 class TakeOverServices(RecordServices, Protocol):
-    """What is needed from outside."""
+    """The ports of this command."""
 
     @property
     def stored_settings(self) -> SettingsStore:
@@ -33,31 +33,32 @@ class TakeOverServices(RecordServices, Protocol):
 
 
 def take_over(tenant_id: str, confirmed: str | None, ports: TakeOverServices) -> bool:
-    """Show whose settings a tenant has; take them over with confirmation.
+    """Show to whom a tenant's settings belong, or take them over.
 
-    Return whether that succeeded.
+    They are taken over if `confirmed` is the name that an earlier call has shown. Returns False if nothing
+    could be done.
     """
     found = ports.stored_settings.load(tenant_id)
     if ports.installation is None or ports.storage_account is None:
         say("Nothing was changed: the app's settings are not set in this shell, or one of them is wrong.")
         return False
     if found.installation is None:
-        return _take_unmarked(found, confirmed, ports)
+        return _take_over_untagged(found, confirmed, ports)
     if found.installation != ports.installation:
-        return _take_foreign(found, "app registration", found.installation, confirmed, ports)
+        return _take_over_from_other(found, "app registration", found.installation, confirmed, ports)
     if found.storage_account not in (None, ports.storage_account):
-        return _take_foreign(found, "storage account", found.storage_account, confirmed, ports)
-    return _nothing()
+        return _take_over_from_other(found, "storage account", found.storage_account, confirmed, ports)
+    return _report_nothing_to_do()
 
 
-def _nothing() -> bool:
+def _report_nothing_to_do() -> bool:
     say("Nothing to take over: no other installation wrote the settings of this tenant.")
     return True
 
 
-def _take_unmarked(found: TenantSettings, confirmed: str | None, ports: TakeOverServices) -> bool:
+def _take_over_untagged(found: TenantSettings, confirmed: str | None, ports: TakeOverServices) -> bool:
     if found.consent is None:
-        return _nothing()
+        return _report_nothing_to_do()
     ours = ports.installation
     say(f"The settings of {found.tenant_id} do not name an installation; this one is {ours}.")
     if confirmed is None:
@@ -76,7 +77,7 @@ def _take_unmarked(found: TenantSettings, confirmed: str | None, ports: TakeOver
     return True
 
 
-def _take_foreign(
+def _take_over_from_other(
     found: TenantSettings, kind: str, theirs: str, confirmed: str | None, ports: TakeOverServices
 ) -> bool:
     ours = ports.installation if theirs == found.installation else ports.storage_account

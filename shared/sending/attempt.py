@@ -20,7 +20,7 @@ from shared.sending.storage_outage import persist
 from shared.sending.unrecorded import accepted_message, repeated_message
 from shared.system import Moment
 from shared.telemetry import Event, log_mail_event
-from shared.time_limit import begun
+from shared.time_limit import invocation_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -222,7 +222,7 @@ class Attempt:
 def begin_attempt(mail: QueuedMail, queue_id: str, ports: SendingServices) -> Attempt:
     """Return a new attempt, which has not claimed its mail yet."""
     row = first_row(mail.request, ports.system.now(), ports.installation)
-    started = begun(ports.system)
+    started = invocation_start(ports.system)
     return Attempt(mail, queue_id, ports.system.new_id(), row, mail.unused_claims, started)
 
 

@@ -46,7 +46,7 @@ from shared.sending.resolve_sender import check_expiry, resolve_sender
 from shared.sending.storage_outage import NotRecordedError, problem_of
 from shared.sending.unrecorded import queue_again, queue_unqueued
 from shared.telemetry import Event, log_mail_event
-from shared.time_limit import limited, recording
+from shared.time_limit import extend_for_recording, limit_invocation
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -69,7 +69,7 @@ def deliver(raw: bytes, queue_id: str, ports: SendingServices, waited: timedelta
     """
     key = message_key(raw)
     message = ports.claims.recall(key, raw)
-    with limited(ports.system):
+    with limit_invocation(ports.system):
         try:
             mail = find_mail(message, queue_id, ports)
         except _NOT_RECORDED as error:
@@ -125,14 +125,14 @@ def _send_and_record(attempt: Attempt, ports: SendingServices) -> None:
         try:
             request_id = _send(attempt, ports)
         except LaterSlotError as later:
-            with recording():
+            with extend_for_recording():
                 requeue_for_slot(attempt, later, ports)
         except (MailerError, ConfigurationError) as error:
-            with recording():
+            with extend_for_recording():
                 ensure_claimed(attempt, ports)
                 record_failure(attempt, error, ports)
         else:
-            with recording():
+            with extend_for_recording():
                 record_accepted(attempt, request_id, ports)
 
 

@@ -20,7 +20,7 @@ from shared.sending.record_warnings import log_possible_duplicate
 from shared.sending.storage_outage import persist
 from shared.settings.sending_switch import MAX_SWITCH_AGE
 from shared.system import Moment
-from shared.time_limit import recording
+from shared.time_limit import extend_for_recording
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -137,7 +137,7 @@ class ReleaseClaimOnError:
         if not attempt.claimed:
             return
         row = attempt.delivery.without_claim()
-        with suppress(ProblemError), recording():
+        with suppress(ProblemError), extend_for_recording():
             if attempt.maybe_accepted:
                 row = replace(row, warnings=row.warnings_with(MAYBE_ACCEPTED, self._ports.system.now()))
             if self._ports.deliveries.save(row):

@@ -15,7 +15,7 @@ from shared.errors import (
 )
 from shared.sending.rate_limit.upload_limit import PlannedUpload
 from shared.system import Moment
-from shared.time_limit import SENDING, AttemptTooLongError
+from shared.time_limit import SENDING_LIMIT, AttemptTooLongError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,7 +155,7 @@ class Mailbox:
         Both clocks are checked: the wall clock also runs while a host is suspended, and the monotonic clock
         is not affected when the time is set.
         """
-        if self._begun.has_passed(SENDING, self._ports.system):
+        if self._begun.has_passed(SENDING_LIMIT, self._ports.system):
             raise AttemptTooLongError
 
     def check_pause(self) -> None:

@@ -42,7 +42,7 @@ from shared.settings.tenant import Status, TenantSettings
 from shared.settings.update import record_sender_failure, update_settings
 from shared.system import Moment
 from shared.telemetry import Event, log_event, log_failed_step
-from shared.time_limit import RECORDING, limited
+from shared.time_limit import RECORDING_LIMIT, limit_invocation
 
 if TYPE_CHECKING:
     from shared.sending.ports import SendingServices
@@ -72,7 +72,7 @@ def release_all(ports: SendingServices) -> None:
     A step or a tenant that fails does not stop the others. An unexpected error is raised at the end. What
     does not fit in the time limit is done in the next run.
     """
-    with limited(ports.system, RECORDING), ExitStack() as work:
+    with limit_invocation(ports.system, RECORDING_LIMIT), ExitStack() as work:
         # An ExitStack calls the functions in reverse order, even if one of them raises an error.
         work.callback(_report_outcomes, ports)
         work.callback(_release_unless_paused, ports)

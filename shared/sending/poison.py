@@ -23,7 +23,7 @@ from shared.sending.storage_outage import NotRecordedError, persist, problem_of
 from shared.sending.unrecorded import MAX_WAIT, queue_again
 from shared.settings.update import active_problem
 from shared.telemetry import Event, log_event, log_failed_step, log_failure, log_mail_event
-from shared.time_limit import limited
+from shared.time_limit import limit_invocation
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -52,7 +52,7 @@ def record_poisoned(
     key = message_key(text)
     message = ports.claims.recall(key, text)
     try:
-        with limited(ports.system):
+        with limit_invocation(ports.system):
             _record_poisoned(message, queue_id, ports)
     except (NotRecordedError, TransientError, ConfigurationError) as error:
         queue_again(decode_if_possible(message), key, waited, problem_of(error), ports)

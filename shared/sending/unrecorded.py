@@ -19,7 +19,7 @@ from shared.mail.fields import MessageId, TenantId
 from shared.schema import Contract, parse
 from shared.sending.storage_outage import NotRecordedError, persist
 from shared.telemetry import Event, log_event, log_failed_step
-from shared.time_limit import recording
+from shared.time_limit import extend_for_recording
 
 if TYPE_CHECKING:
     from shared.deliveries.delivery import Delivery
@@ -132,7 +132,7 @@ def queue_again(
     wait = min(max(2 * (waited or timedelta(0)), MIN_WAIT), MAX_WAIT)
     delay = wait * (1 + ports.system.jitter() / 2)
     try:
-        with recording():
+        with extend_for_recording():
             persist(lambda: ports.outbox.put(text, delay), ports.system)
     except NotRecordedError as error:
         ports.claims.save(key, text)

@@ -92,9 +92,9 @@ def sender_of(settings: TenantSettings, application_senders: Iterable[str] = ())
     if settings.status is Status.OTHER_VERSION:
         raise ConfigurationError("written_by_other_version")
     if problem and settings.status is Status.OPERATOR_ERROR:
-        raise ConfigurationError.recalled(problem.code, problem.params)
+        raise ConfigurationError.from_record(problem.code, problem.params)
     if problem and settings.status is Status.RECONNECT_NEEDED:
-        raise ConsentRequiredError.recalled(problem.code, problem.params)
+        raise ConsentRequiredError.from_record(problem.code, problem.params)
     if settings.sender is None or settings.consent is None:
         raise ConsentRequiredError("consent_missing")
     address, account, consent = settings.sender.from_address, settings.consent.account, settings.consent
@@ -121,7 +121,7 @@ def refusal_of(settings: TenantSettings, message_id: str) -> SenderRefusedError 
         return None
     if refusal is not None and refusal.probe_message_id == message_id:
         return None
-    return SenderRefusedError.recalled(problem.code, problem.params)
+    return SenderRefusedError.from_record(problem.code, problem.params)
 
 
 #: This problem is solved only by a change of the operator's list, not by a token or a consent.

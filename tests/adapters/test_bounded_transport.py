@@ -15,7 +15,7 @@ from azure.storage.queue import QueueClient
 from shared.adapters.bounded_transport import bounded_transport
 from shared.adapters.table_storage import STORAGE_OPTIONS, TABLE_OPTIONS
 from shared.errors import NothingSentError
-from shared.time_limit import SENDING, limited
+from shared.time_limit import SENDING_LIMIT, limit_invocation
 from tests.fakes import FakeSystem
 
 CONNECTION = (
@@ -67,8 +67,8 @@ def test_no_try_begins_or_ends_after_the_limit(
     call: Any, allowed_timeouts: tuple[FakeSystem, list[float]]
 ) -> None:
     system, allowed = allowed_timeouts
-    with limited(system):
-        system.pass_time(SENDING - timedelta(seconds=5))
+    with limit_invocation(system):
+        system.pass_time(SENDING_LIMIT - timedelta(seconds=5))
         with pytest.raises(NothingSentError, match="attempt_too_long"):
             call()
 
@@ -80,7 +80,7 @@ def test_with_time_enough_a_client_repeats_its_call(
     call: Any, allowed_timeouts: tuple[FakeSystem, list[float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system, allowed = allowed_timeouts
-    with limited(system), pytest.raises(ServiceResponseTimeoutError):
+    with limit_invocation(system), pytest.raises(ServiceResponseTimeoutError):
         call()
 
     assert len(allowed) > 1
@@ -90,9 +90,9 @@ def test_a_wait_between_two_tries_ends_with_the_limit(
     allowed_timeouts: tuple[FakeSystem, list[float]],
 ) -> None:
     system, _ = allowed_timeouts
-    with limited(system):
+    with limit_invocation(system):
         bounded_transport(TABLE_OPTIONS).sleep(3600)
 
-    assert system.passed == SENDING
+    assert system.passed == SENDING_LIMIT
     bounded_transport(TABLE_OPTIONS).sleep(1)
-    assert system.passed == SENDING + timedelta(seconds=1)
+    assert system.passed == SENDING_LIMIT + timedelta(seconds=1)

@@ -24,7 +24,7 @@ from shared.sending.poison import record_poisoned
 from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import ActiveProblem
 from shared.system import Moment
-from shared.time_limit import limited
+from shared.time_limit import limit_invocation
 from tests.builders import a_message, enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices, MemoryDeliveries
 
@@ -633,7 +633,7 @@ def _unavailable(*_: Any) -> Any:
 def test_an_attempt_starts_with_its_trigger_and_knows_its_unused_claims(
     services: FakeServices,
 ) -> None:
-    with limited(services.system):
+    with limit_invocation(services.system):
         started = Moment.of(services.system)
         services.system.pass_time(timedelta(seconds=10))
         attempt = begin_attempt(a_mail(unused_claims=frozenset({"claim-0"})), "q-1", services)

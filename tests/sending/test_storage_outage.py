@@ -8,7 +8,7 @@ import pytest
 
 from shared.errors import ConfigurationError, TransientError
 from shared.sending.storage_outage import ClaimMemory, NotRecordedError, persist, problem_of
-from shared.time_limit import SENDING, limited
+from shared.time_limit import SENDING_LIMIT, limit_invocation
 from tests.fakes import NOON, FakeSystem
 
 UNAVAILABLE = TransientError("storage_unavailable", service="tables")
@@ -75,8 +75,8 @@ def test_a_write_is_not_repeated_after_the_time_limit_of_the_invocation() -> Non
         system.pass_time(timedelta(seconds=1))
         raise TransientError("storage_unavailable", service="tables")
 
-    with limited(system):
-        system.pass_time(SENDING - timedelta(seconds=1.5))
+    with limit_invocation(system):
+        system.pass_time(SENDING_LIMIT - timedelta(seconds=1.5))
         with pytest.raises(NotRecordedError):
             persist(unavailable, system)
         system.pass_time(timedelta(minutes=1))

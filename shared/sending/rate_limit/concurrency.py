@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from shared.time_limit import acquired
+from shared.time_limit import acquire_in_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ class ConcurrencyLimit:
         with self._lock:
             self.active += 1
         try:
-            with acquired(self._free):
+            with acquire_in_time(self._free):
                 yield
         finally:
             with self._lock:

@@ -21,7 +21,7 @@ from shared.sending.rate_limit.slots import insert, reserve
 from shared.sending.rate_limit.upload_limit import reserve_upload
 from shared.system import Moment, System
 from shared.telemetry import log_failed_step
-from shared.time_limit import acquired
+from shared.time_limit import acquire_in_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,7 +97,7 @@ class MailboxSchedule:
         Raises:
             NothingSentError: the attempt's time is over; the other methods that wait raise it too.
         """
-        with acquired(self._row):
+        with acquire_in_time(self._row):
             known, system = self._read_at, self._system
             if known is None or max(known.elapsed(system), known.calendar - system.now()) >= self._max_age():
                 self._load()
@@ -131,9 +131,9 @@ class MailboxSchedule:
 
     def _take(self, *, first: bool) -> Slot:
         if first:
-            with acquired(self._row):
+            with acquire_in_time(self._row):
                 return self._change(lambda schedule, now: insert(schedule, now, self._pace))
-        with self.needing_slot(), acquired(self._row):
+        with self.needing_slot(), acquire_in_time(self._row):
             self._slots = [slot for slot in self._slots if self._is_fresh(slot)]
             if not self._slots:
                 self._wait_for_others()
@@ -155,7 +155,7 @@ class MailboxSchedule:
 
     def reserve_upload(self, count: int, end: datetime | None) -> datetime:
         """Reserve an upload in the row, or raise ScheduleBusyError."""
-        with acquired(self._row):
+        with acquire_in_time(self._row):
             return self._change(lambda schedule, now: reserve_upload(schedule, count, now, end))
 
     def record_accepted(self) -> None:
@@ -164,13 +164,13 @@ class MailboxSchedule:
 
     def record_refusal(self, wait: timedelta | None, latency: timedelta, *, quota_reached: bool) -> None:
         """Tell all hosts of a refusal by Graph; `wait` is what it asks for."""
-        with acquired(self._row):
+        with acquire_in_time(self._row):
             refusal = Refusal(wait, self._process, self._recent(), latency, quota_reached)
             self._change(lambda schedule, now: (apply_refusal(schedule, refusal, now, self._pace), None))
 
     def report(self) -> None:
         """Report this process's accepted mails if the row does not have them."""
-        with acquired(self._row):
+        with acquire_in_time(self._row):
             accepted = self._recent()
             if self.current.counts.get(self._process) != accepted:
                 self._change(lambda schedule, _: (add_report(schedule, self._process, accepted), None))

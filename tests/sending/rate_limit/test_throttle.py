@@ -19,7 +19,7 @@ from shared.sending.rate_limit.mailbox_schedule import MailboxSchedule
 from shared.sending.rate_limit.schedule import WINDOW, Schedule
 from shared.sending.rate_limit.slots import reserve
 from shared.settings.sender import sender_of
-from shared.time_limit import limited
+from shared.time_limit import limit_invocation
 from tests.builders import a_message, enabled_services, some_settings
 from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
 
@@ -504,7 +504,7 @@ def test_a_mail_that_was_sent_waits_for_no_other_thread_to_widen(services: FakeS
 
 def test_waiting_for_the_write_of_another_thread_ends_with_the_attempt(services: FakeServices) -> None:
     mailbox_schedule = services.throttle.for_sender(ADA).schedule
-    with limited(services.system, timedelta(milliseconds=20)), mailbox_schedule._row:
+    with limit_invocation(services.system, timedelta(milliseconds=20)), mailbox_schedule._row:
         with pytest.raises(NothingSentError):
             services.throttle.for_sender(ADA).wait_for_slot(None, first=False)
         refuse(services.throttle, throttled(30))
