@@ -140,9 +140,9 @@ def test_a_response_that_breaks_off_at_every_try_is_transient(stores: Stores, ca
     service, make = CALLS[call]
     stores.texts.save(CONTOSO, "m-1", b"text")
 
-    with stores.gates.during(service, Outage(breaks=how)), pytest.raises(TransientError) as away:
+    with stores.gates.during(service, Outage(breaks=how)), pytest.raises(TransientError) as unavailable:
         make(stores)
-    assert away.value.code == "storage_unavailable"
+    assert unavailable.value.code == "storage_unavailable"
 
 
 @pytest.mark.parametrize("how", BREAKS)
@@ -443,8 +443,8 @@ def test_a_row_that_another_took_is_no_missing_table(stores: Stores) -> None:
 
 
 def test_the_outcome_of_a_write_that_cannot_be_checked_is_unknown(stores: Stores) -> None:
-    away = Outage(reaches=False, responds=False)
-    with stores.gates.during("table", away), pytest.raises(TransientError):
+    unavailable = Outage(reaches=False, responds=False)
+    with stores.gates.during("table", unavailable), pytest.raises(TransientError):
         stores.settings.save(TenantSettings(str(uuid.uuid4())))
 
 

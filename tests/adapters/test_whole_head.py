@@ -21,17 +21,17 @@ HEAD = b"HTTP/1.1 201 Created\r\nETag: 0x8D\r\nContent-Length: 0\r\n\r\n"
 
 
 @contextmanager
-def answering(answer: bytes) -> Iterator[str]:
-    """Answer one request so, and close the connection; give the address."""
+def serve_once(response: bytes) -> Iterator[str]:
+    """Send this response to one request, close, and return the address."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
 
-        def answer_one() -> None:
+        def respond() -> None:
             connection, _ = server.accept()
             with connection:
                 connection.recv(65536)
-                connection.sendall(answer)
+                connection.sendall(response)
 
-        thread = threading.Thread(target=answer_one)
+        thread = threading.Thread(target=respond)
         thread.start()
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
         thread.join()
@@ -45,20 +45,20 @@ def status_of(address: str, **options: object) -> int:
 
 @pytest.mark.parametrize("end", range(len(HEAD)))
 def test_a_head_that_breaks_off_anywhere_is_no_response(end: int) -> None:
-    with answering(HEAD[:end]) as address, pytest.raises(ServiceResponseError):
+    with serve_once(HEAD[:end]) as address, pytest.raises(ServiceResponseError):
         status_of(address)
 
 
 def test_a_whole_head_is_a_response() -> None:
-    with answering(HEAD) as address:
+    with serve_once(HEAD) as address:
         assert status_of(address) == 201
 
 
 def test_a_whole_head_is_a_response_through_a_proxy() -> None:
-    with answering(HEAD) as proxy:
+    with serve_once(HEAD) as proxy:
         assert status_of("http://storage.example/", proxies={"http": proxy}) == 201
 
 
 def test_a_head_that_breaks_off_at_a_proxy_is_no_response() -> None:
-    with answering(HEAD[:-2]) as proxy, pytest.raises(ServiceResponseError):
+    with serve_once(HEAD[:-2]) as proxy, pytest.raises(ServiceResponseError):
         status_of("http://storage.example/", proxies={"http": proxy})

@@ -68,11 +68,11 @@ class Watched:
         return lambda *given, **named: self.calls.make(lambda: member(*given, **named))
 
 
-def no_answer(_work: Callable[[], Any]) -> Any:
+def no_response(_work: Callable[[], Any]) -> Any:
     raise TransientError("storage_unavailable", service="tables")
 
 
-def lost_answer(work: Callable[[], Any]) -> Any:
+def lost_response(work: Callable[[], Any]) -> Any:
     work()
     raise TransientError("storage_unavailable", service="tables")
 
@@ -150,7 +150,7 @@ def go(way: Way, fault: Fault, faulty: int, *, connected: bool) -> tuple[FakeSer
 
 
 @pytest.mark.parametrize("connected", [False, True])
-@pytest.mark.parametrize("fault", [no_answer, lost_answer, refused, ends_before, ends_after])
+@pytest.mark.parametrize("fault", [no_response, lost_response, refused, ends_before, ends_after])
 @pytest.mark.parametrize("way", WAYS)
 def test_after_a_fault_at_any_call_nothing_stays_and_a_consent_works(
     way: str,

@@ -128,16 +128,16 @@ def test_a_mail_with_unknown_outcome_is_sent_again_if_the_admin_confirms() -> No
     assert len(services.transport.sent) == 1
 
 
-@pytest.mark.parametrize("away", ["graph", "entra", "vault"])
-def test_mails_that_failed_in_an_outage_over_a_day_are_sent_after_a_retry(away: str) -> None:
+@pytest.mark.parametrize("unavailable", ["graph", "entra", "vault"])
+def test_mails_that_failed_in_an_outage_over_a_day_are_sent_after_a_retry(unavailable: str) -> None:
     services = enabled_services()
     ports = {"graph": services.transport, "entra": services.authorizer, "vault": services.vault}
-    failures = ports[away].fail  # type: ignore[attr-defined]
+    failures = ports[unavailable].fail  # type: ignore[attr-defined]
     error = {
         "graph": TransientError("graph_unavailable"),
         "entra": EntraUnavailableError(),
         "vault": TransientError("key_vault_unavailable"),
-    }[away]
+    }[unavailable]
     ids = [f"m-{number}" for number in range(3)]
     for message_id in ids:
         failures.append(error)

@@ -55,8 +55,8 @@ def test_the_end_of_a_refusal_that_cannot_be_stored_is_logged(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ports = enabled_services()
-    away = TransientError("storage_unavailable", service="tables")
-    monkeypatch.setattr(ports.settings, "load", lambda _: _raise(away))
+    unavailable = TransientError("storage_unavailable", service="tables")
+    monkeypatch.setattr(ports.settings, "load", lambda _: _raise(unavailable))
 
     assert not record_sender_accepted(ports.settings, CONTOSO, 1)
 
@@ -92,8 +92,8 @@ def test_a_list_change_that_cannot_be_stored_is_shown_and_logged(
 ) -> None:
     ports = enabled_services(consent=a_consent(account=None, secret_name=None))
     before = ports.settings.load(CONTOSO)
-    away = TransientError("storage_unavailable", service="tables")
-    monkeypatch.setattr(ports.settings, "load", lambda _: _raise(away))
+    unavailable = TransientError("storage_unavailable", service="tables")
+    monkeypatch.setattr(ports.settings, "load", lambda _: _raise(unavailable))
 
     after = apply_sender_list(before, [], ports.settings, ports.system)
 
