@@ -116,7 +116,9 @@ class DeliveryView(DeliverySummary):
     """One mail with its history."""
 
     errors: tuple[FieldView, ...] = Field(description="The invalid fields of an invalid message.")
-    history: tuple[StepView, ...] = Field(description="The latest 40 steps, oldest first.")
+    history: tuple[StepView, ...] = Field(
+        description="The latest 40 steps, oldest first; 10 of a delivery that is too long to be stored."
+    )
     outcome: OutcomeView | None = Field(
         description="Where the outcome is reported; null if the message names no `outcomeQueue`."
     )
