@@ -59,6 +59,29 @@ def test_uploads_in_five_minutes_stay_in_the_limit_and_the_row_stays_small() -> 
         assert sum(size for at, size in log if first <= at < first + MAX_START_DELAY) <= LIMIT_BYTES
 
 
+def test_uploads_of_the_same_ten_seconds_share_an_entry_of_the_row() -> None:
+    start = (int(NOON.timestamp()) // 10) * 10
+    schedule = Schedule()
+    for second in (0, 4, 9.9, 10, 12):
+        schedule, _ = reserve_upload(schedule, MB, NOON + second * SECOND, None)
+
+    assert schedule.uploads == ((start, 3 * MB), (start + 10, 2 * MB))
+
+
+def test_the_limit_is_150_mb_in_five_minutes_as_graph_documents() -> None:
+    schedule, _ = reserve_upload(Schedule(), 1, NOON, None)
+
+    assert reserve_upload(schedule, 149_999_999, NOON, None)[1] == NOON
+    assert reserve_upload(schedule, 150_000_000, NOON, None)[1] - NOON >= timedelta(minutes=5)
+
+
+def test_an_upload_that_may_begin_at_the_deadline_is_reserved() -> None:
+    schedule, _ = reserve_upload(Schedule(), LIMIT_BYTES, NOON, None)
+
+    assert reserve_upload(schedule, MB, NOON, NOON + SPAN)[0] != schedule
+    assert reserve_upload(schedule, MB, NOON, NOON + SPAN - SECOND)[0] == schedule
+
+
 def test_a_mail_whose_time_ends_before_reserves_nothing() -> None:
     schedule, _ = reserve_upload(Schedule(), LIMIT_BYTES, NOON, None)
     again, at = reserve_upload(schedule, 5 * MB, NOON, NOON + SECOND)
