@@ -132,7 +132,7 @@ def test_a_module_has_at_most_250_lines(module: Path) -> None:
 def test_there_is_one_http_client() -> None:
     """Proxies, authorities and timeouts are configured in one place.
 
-    Azure's SDKs have a client of their own; `whole_head` adds a rule to it.
+    Azure's SDKs have a client of their own; `complete_head` adds a rule to it.
     """
     clients = {"aiohttp", "http.client", "httpx", "socket", "urllib.request", "urllib3"}
     opening = {
@@ -147,7 +147,7 @@ def test_there_is_one_http_client() -> None:
     assert opening <= {
         "shared/adapters/http.py",
         "shared/adapters/http_connection.py",
-        "shared/adapters/whole_head.py",
+        "shared/adapters/complete_head.py",
     }
     assert sessions == {"shared/adapters/http.py", "shared/adapters/http_environment.py"}
 

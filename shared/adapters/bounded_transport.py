@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from azure.core.pipeline.transport import RequestsTransport
 
-from shared.adapters.whole_head import WholeHeadAdapter
+from shared.adapters.complete_head import CompleteHeadAdapter
 from shared.time_limit import seconds_left
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc] # azure-core ex
     def _init_session(self, session: Any) -> None:  # noqa: ANN401 - of `requests`
         super()._init_session(session)
         for prefix in tuple(session.adapters):
-            session.mount(prefix, WholeHeadAdapter())
+            session.mount(prefix, CompleteHeadAdapter())
 
     def send(self, request: Any, **options: Any) -> Any:  # noqa: ANN401 - as the SDK has it
         """Send one request.

@@ -34,7 +34,7 @@ class _Head:
 
 
 class _Response(http.client.HTTPResponse):
-    """A response with a whole head."""
+    """A response with a complete head."""
 
     fp: Any
 
@@ -72,8 +72,8 @@ class _TlsPool(HTTPSConnectionPool):
 _POOLS: Final[dict[str, Any]] = {"http": _Pool, "https": _TlsPool}
 
 
-class WholeHeadAdapter(HTTPAdapter):
-    """A transport without retries, whose responses have a whole head."""
+class CompleteHeadAdapter(HTTPAdapter):
+    """A transport without retries that refuses truncated heads."""
 
     def __init__(self) -> None:
         super().__init__(max_retries=Retry(total=False, redirect=False, raise_on_status=False))

@@ -1,4 +1,4 @@
-"""A response of storage counts only with its whole head."""
+"""A response of storage counts only with its complete head."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def test_a_head_that_breaks_off_anywhere_is_no_response(end: int) -> None:
         status_of(address)
 
 
-def test_a_whole_head_is_a_response() -> None:
+def test_a_complete_head_is_a_response() -> None:
     with serve_once(HEAD) as address:
         assert status_of(address) == 201
 
 
-def test_a_whole_head_is_a_response_through_a_proxy() -> None:
+def test_a_complete_head_is_a_response_through_a_proxy() -> None:
     with serve_once(HEAD) as proxy:
         assert status_of("http://storage.example/", proxies={"http": proxy}) == 201
 
