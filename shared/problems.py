@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 #: The replacement for a parameter that was not stored with the problem.
-_NOT_RECORDED = "(not complete_record)"
+_NOT_RECORDED = "(not recorded)"
 _MAX_FIELD_ERRORS = 20
 _MAX_FIELD_CHARS = 200
 #: Parameters may not have the names of an error's arguments.
