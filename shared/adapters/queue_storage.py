@@ -13,7 +13,7 @@ from shared.adapters.table_storage import STORAGE_OPTIONS
 from shared.deliveries.requeue import message_due_at
 from shared.errors import TransientError
 from shared.lazy import built_once
-from shared.mail_queue import Backlog
+from shared.mail_queue import ESCAPED, MAX_BEFORE_BASE64, Backlog
 from shared.storage_names import MAIL_OUTBOX, MAIL_OUTBOX_POISON
 
 if TYPE_CHECKING:
@@ -27,11 +27,7 @@ if TYPE_CHECKING:
 
 #: The value for a message without an expiry.
 _NO_EXPIRY = -1
-
-#: A message has at most 64 KiB of text, and base64 makes four bytes of three.
-_MAX_BEFORE_BASE64 = 48 * 1024
-#: Characters that JSON may contain and XML 1.0 (section 2.2) may not, with their escapes in JSON.
-_ESCAPED = str.maketrans({"\ufffe": r"\ufffe", "\uffff": r"\uffff"})
+_ESCAPED = str.maketrans(ESCAPED)
 
 
 def queue_client(
@@ -65,7 +61,7 @@ class StorageQueueOutbox:
         """
         seconds = max(0, math.ceil(delay.total_seconds()))
         with azure_errors("storage_unavailable", "storage_denied", "storage_incomplete", service="queues"):
-            if len(text) <= _MAX_BEFORE_BASE64:
+            if len(text) <= MAX_BEFORE_BASE64:
                 self._queue.send_message(text, visibility_timeout=seconds, time_to_live=_NO_EXPIRY)
                 return
             with queue_client(self._config, self._credential, MAIL_OUTBOX) as queue:

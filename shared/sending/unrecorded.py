@@ -7,8 +7,11 @@ and so sends nothing twice.
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
+import zlib
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +19,8 @@ from pydantic import AwareDatetime, ConfigDict
 
 from shared.errors import ConfigurationError, ProblemError
 from shared.mail.fields import MessageId, TenantId
+from shared.mail.message import MAX_MESSAGE_BYTES
+from shared.mail_queue import fits_queue
 from shared.schema import Contract, parse
 from shared.sending.storage_outage import NotRecordedError, persist
 from shared.telemetry import Event, log_event, log_failed_step
@@ -61,14 +66,15 @@ class RepeatedMail(_Message):
 
     Attributes:
         unused_claims: the ids of these claims. Graph refused the mail, or was not called.
-        mail: the mail; None in messages of an earlier version, which stored a long mail separately.
+        mail: the mail; a text if it is compressed, because the message would not fit in the queue; None in
+            messages of an earlier version, which stored a long mail separately.
         maybe_accepted: Graph may have sent the mail although it refused it, and the mail can't be looked up.
     """
 
     tenant_id: TenantId
     message_id: MessageId
     unused_claims: tuple[str, ...]
-    mail: dict[str, Any] | None = None
+    mail: dict[str, Any] | str | None = None
     maybe_accepted: bool = False
 
 
@@ -167,13 +173,27 @@ def queue_unqueued(ports: SendingServices) -> None:
 
 
 def write_mail(repeated: RepeatedMail) -> bytes:
-    """Write the mail of a message for another attempt as JSON."""
+    """Write the mail of a message for another attempt as JSON.
+
+    The result is no JSON if the mail was compressed by another version in another way.
+    """
+    if isinstance(repeated.mail, str):
+        with suppress(ValueError, zlib.error):
+            return zlib.decompressobj().decompress(base64.b64decode(repeated.mail), MAX_MESSAGE_BYTES)
+        return b""
     return json.dumps(repeated.mail, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def write_repeated(mail: RepeatedMail) -> bytes:
-    """Write a message for another attempt."""
-    return _write(Repeated(repeated=mail))
+    """Write a message for another attempt, compressed if it would not fit.
+
+    An older version of the app treats a compressed message as invalid.
+    """
+    message = _write(Repeated(repeated=mail))
+    if fits_queue(message):
+        return message
+    compressed = base64.b64encode(zlib.compress(write_mail(mail))).decode()
+    return _write(Repeated(repeated=mail.model_copy(update={"mail": compressed})))
 
 
 def _write(message: Contract) -> bytes:

@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from azure.core.exceptions import HttpResponseError
 from azure.storage.queue import QueueClient
 
 from shared.adapters.queue_storage import StorageOutcomeQueues, StorageQueueOutbox
 from shared.config import StorageConfig
 from shared.deliveries.requeue import requeue_message
 from shared.errors import ConfigurationError, TransientError
-from shared.mail_queue import Backlog
+from shared.mail_queue import Backlog, fits_queue
 from shared.storage_names import API_VERSION, MAIL_OUTBOX, MAIL_OUTBOX_POISON
 from tests.builders import a_message
 from tests.fakes import CONTOSO
@@ -143,6 +144,25 @@ def test_a_queue_out_of_reach_is_transient() -> None:
 
     assert caught.value.code == "storage_unavailable"
     outbox._queue.close()
+
+
+@pytest.mark.parametrize(("sign", "fits"), [("x", 65_536), ("é", 32_768), ("<", 21_845), ("&", 16_384)])
+def test_a_message_beyond_the_limits_of_the_queue_does_not_fit(sign: str, fits: int) -> None:
+    filler = "x" * (0 if sign in "xé" else 65_536 - fits)
+    assert fits_queue((filler + sign * fits).encode())
+    assert not fits_queue((filler[1:] + sign * (fits + 1)).encode())
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_noncharacters_count_as_the_escapes_that_are_sent(outbox: StorageQueueOutbox, extra: int) -> None:
+    text = ("\uffff\ufffe" * 2_500 + "x" * (35_536 + extra)).encode()
+
+    assert fits_queue(text) is not bool(extra)
+    if extra:
+        with pytest.raises(HttpResponseError, match="RequestBodyTooLarge"):
+            outbox.put(text, timedelta(0))
+    else:
+        outbox.put(text, timedelta(0))
 
 
 @pytest.mark.parametrize("sign", ["x", "é", "<", "\uffff"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from shared.mail_queue import Backlog
+from shared.mail_queue import Backlog, fits_queue
 
 
 @dataclass
@@ -16,6 +16,8 @@ class MemoryOutbox:
     fail: list[Exception] = field(default_factory=list)
 
     def put(self, text: bytes, delay: timedelta) -> None:
+        # The service refuses any other message.
+        assert fits_queue(text)
         self.messages.append((text, delay))
 
     def backlog(self) -> Backlog:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
+import random
+import string
 import threading
 import uuid
 from dataclasses import replace
@@ -16,7 +19,8 @@ from shared.deliveries.requeue import requeue_message
 from shared.deliveries.status import DeliveryStatus
 from shared.deliveries.uncertain_send import HandOver
 from shared.errors import ConfigurationError, OutcomeUnknownError, TokenRefusedError, TransientError
-from shared.mail.message import parse_mail_request
+from shared.mail.message import MAX_MESSAGE_BYTES, parse_mail_request
+from shared.mail_queue import fits_queue
 from shared.sending.attempt import first_row
 from shared.sending.deliver import deliver
 from shared.sending.poison import record_poisoned
@@ -579,12 +583,14 @@ def test_an_outcome_is_written_again_after_a_write_without_response(services: Fa
     assert row(services).status is DeliveryStatus.DEFERRED
 
 
-def test_the_longest_mail_is_requeued_with_all_known_facts(services: FakeServices) -> None:
-    mail = a_message(messageId="m-1", body={"contentType": "text", "content": "x" * 48_900})
+@pytest.mark.parametrize("sign", ["x", "<", "&", "\ufffe", "\uffff"])
+def test_the_longest_mail_is_requeued_with_all_known_facts(services: FakeServices, sign: str) -> None:
+    mail = a_message(messageId="m-1", body={"contentType": "text", "content": ""})
+    content = sign * ((MAX_MESSAGE_BYTES - len(mail)) // len(sign.encode()))
+    mail = mail.replace(b'"content": ""', f'"content": "{content}"'.encode())
     outage = Failing(services.deliveries, "add", carried_out=True)
     deliver(mail, "q-1", services)
     outage.end()
-    assert len(services.outbox.messages[0][0]) <= 64 * 1024
     assert services.requests.kept == {}
     continue_in_another_process(services)
     redeliver(services, "q-2")
@@ -607,12 +613,18 @@ def test_the_longest_mail_under_a_used_id_replaces_no_stored_request(services: F
     assert row(services).conflict_at is not None
 
 
-def test_a_message_has_room_for_the_longest_mail_after_any_outage(services: FakeServices) -> None:
-    text = a_message(messageId="m-1", body={"contentType": "text", "content": "x" * 48_900})
+@pytest.mark.parametrize("noncharacters", [0, 1700, 10_000])
+def test_a_message_has_room_for_the_longest_mail_after_any_outage(noncharacters: int) -> None:
+    # Random text can hardly be compressed.
+    signs = random.Random(1).choices(string.ascii_letters + string.digits + "+/<&>", k=48_700)
+    content = "\uffff" * noncharacters + "".join(signs)[3 * noncharacters :]
+    body = json.dumps({"contentType": "text", "content": content}, ensure_ascii=False)
+    text = a_message(messageId="m-1", body=0).replace(b'"body": 0', f'"body": {body}'.encode())
+    parse_mail_request(text)  # a valid mail
     claims = frozenset(str(uuid.uuid4()) for _ in range(5000))
     message = repeated_message(claimed_row(handed_over=False), text, claims)
 
-    assert len(message) <= 64 * 1024
+    assert fits_queue(message)
     repeated = parse_unrecorded(message)
     assert isinstance(repeated, RepeatedMail)
     assert len(repeated.unused_claims) == 300

@@ -204,10 +204,10 @@ def test_a_message_of_this_kind_that_is_malformed_is_invalid(kind: str) -> None:
 
 
 @pytest.mark.parametrize("end", [deliver, record_poisoned])
+@pytest.mark.parametrize("mail", [json.loads(MAIL) | {"priority": 3}, "?", "e30=", "é"])
 def test_a_repeated_message_readable_by_another_version_waits_for_it(
-    services: FakeServices, end: Callable[..., None], caplog: pytest.LogCaptureFixture
+    services: FakeServices, end: Callable[..., None], mail: object, caplog: pytest.LogCaptureFixture
 ) -> None:
-    mail = json.loads(MAIL) | {"priority": 3}
     message = {"tenantId": CONTOSO, "messageId": "m-1", "unusedClaims": ["c-1"], "mail": mail}
     text = json.dumps({"repeated": message}, separators=(",", ":")).encode()
     end(text, "q-1", services)
