@@ -121,6 +121,13 @@ def test_an_inner_error_that_is_no_object_hides_no_code() -> None:
     assert vault_code(error) == "Throttled"
 
 
+def test_an_error_without_a_valid_code_has_an_empty_one() -> None:
+    error = HttpResponseError("Refused")
+    error.error = ODataV4Format({"code": "two words", "message": "Refused"})
+
+    assert vault_code(error) == ""
+
+
 @pytest.mark.parametrize(
     ("message", "raised"),
     [

@@ -214,6 +214,12 @@ def test_what_was_found_is_on_record_and_in_the_log_without_a_byte_of_it(
     assert raw.decode()[:20] not in caplog.text
 
 
+def test_an_object_with_only_some_members_of_an_envelope_is_no_envelope() -> None:
+    text = b'{"specversion": "1.0", "messageId": "m-1"}'
+
+    assert decode_message(text) == text
+
+
 def test_a_broken_envelope_is_broken_json_which_the_contract_refuses() -> None:
     broken = b'{"specversion": "1.0", "type"'
 
