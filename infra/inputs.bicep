@@ -71,21 +71,50 @@ func isQueueName(text string) bool =>
   )
 
 @export()
-@description('An https URL in ASCII, with a host and without query and fragment: it is sent in headers.')
+@description('An https URL in ASCII, with a host and without query and fragment: it is sent in headers. The app refuses all others.')
 func isAddress(text string) bool =>
-  startsWith(toLower(text), 'https://') && length(text) > 8 && substring(text, 8, 1) != '/' && consistsOf(
-    substring(text, 8),
-    '${letters}._~:/%+'
+  startsWith(toLower(text), 'https://') && isServer(split(text, '/')[2]) && !contains(substring(text, 8), '//') && consistsOf(
+    join(skip(split(text, '/'), 3), '/'),
+    '${letters}._~/%+'
   )
 
 @export()
-@description('https, a host and optionally a port: no path, no wildcard. No browser names the port 443.')
-func isOrigin(text string) bool =>
-  isAddress(text) && consistsOf(substring(text, 8), '${letters}.:') && !endsWith(text, ':443')
+@description('https, a host and optionally a port: no path.')
+func isServerAddress(text string) bool => isAddress(text) && length(split(text, '/')) == 3
 
 @export()
+@description('The address of a server as browsers send it: they name no port 443.')
+func isOrigin(text string) bool => isServerAddress(text) && !endsWith(text, ':443')
+
+func isServer(text string) bool =>
+  !empty(first(split(text, ':'))) && consistsOf(first(split(text, ':'))!, '${letters}._') && (!contains(text, ':') || isPort(substring(
+    text,
+    indexOf(text, ':') + 1
+  )))
+
+func isPort(text string) bool => isNumberUpTo(text, 65535) && text != '0'
+
+@export()
+@description('A full mail address. The rules are those of the app, as far as a mistake is likely.')
 func isMailAddress(text string) bool =>
-  length(split(text, '@')) == 2 && !startsWith(text, '@') && !endsWith(text, '@') && !contains(text, ' ')
+  length(split(text, '@')) == 2 && isLocalPart(first(split(text, '@'))!) && isDomain(last(split(text, '@'))!)
+
+func isLocalPart(text string) bool =>
+  isDotted(text) && !startsWith(text, '\'') && !containsAnyOf(text, '${blanks}<>()[]:;\\"`')
+
+func isDomain(text string) bool =>
+  contains(text, '.') && isDotted(text) && !containsAnyOf(text, '${blanks}<>()[]:;\\"`\'_/')
+
+@description('Text with a character before, between and after its dots.')
+func isDotted(text string) bool => empty(filter(split(text, '.'), part => empty(part)))
+
+@export()
+@description('A value without blanks and quotation marks, which the app refuses, and without the separator of deployedWith.')
+func isWord(text string) bool =>
+  !empty(text) && !containsAnyOf(text, '${blanks};"\'`\u{201c}\u{201d}\u{201e}\u{2018}\u{2019}')
+
+func containsAnyOf(text string, characters string) bool =>
+  !empty(filter(charactersOf(characters), character => contains(text, character)))
 
 @export()
 @description('The first day of a month, for example 2026-12-01.')
@@ -115,6 +144,7 @@ func isPrivate(text string) bool =>
     '.'
   )[1]) >= 16 && int(split(text, '.')[1]) <= 31)
 
+var blanks = ' \t\r\n'
 var digits = '0123456789'
 var letters = 'abcdefghijklmnopqrstuvwxyz0123456789-'
 var months = ['01', '02', '03', '04', '05', '06', '07', '08', '09', '10', '11', '12']
@@ -122,4 +152,4 @@ var months = ['01', '02', '03', '04', '05', '06', '07', '08', '09', '10', '11', 
 func charactersOf(text string) string[] => map(range(0, length(text)), i => substring(text, i, 1))
 
 func isNumberUpTo(text string, most int) bool =>
-  !empty(text) && length(text) <= 3 && consistsOf(text, digits) && int(text) <= most
+  !empty(text) && length(text) <= length(string(most)) && consistsOf(text, digits) && int(text) <= most && string(int(text)) == text

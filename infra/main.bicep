@@ -328,8 +328,8 @@ var checks = [
     says: 'ALLOWED_CLIENT_IDS (allowedClientIds) must hold every client of FRONTEND_CLIENT_IDS, or these could not call the API.'
   }
   {
-    wrong: contains(apiScope, ' ') || contains(apiScope, '://')
-    says: 'REQUIRED_API_SCOPE (requiredApiScope) must be the value of one scope, without blanks and without api://….'
+    wrong: !inputs.isWord(apiScope) || contains(apiScope, '://')
+    says: 'REQUIRED_API_SCOPE (requiredApiScope) must be the value of one scope, without blanks, quotation marks and api://….'
   }
   {
     wrong: createAppRegistration && apiScope != 'settings'
@@ -374,7 +374,7 @@ var checks = [
   }
   {
     wrong: !empty(trim(publicBaseUrl)) && !inputs.isAddress(trim(publicBaseUrl))
-    says: 'CUSTOM_BASE_URL (publicBaseUrl) must be an https address without query or fragment, for example https://mail.contoso.com.'
+    says: 'CUSTOM_BASE_URL (publicBaseUrl) must be an https address without query, fragment or empty path segments, for example https://mail.contoso.com.'
   }
   {
     wrong: !createAppRegistration && !inputs.isId(existingClientId)
@@ -393,20 +393,24 @@ var checks = [
     says: 'Microsoft\'s Graph extension makes registrations in the global cloud only: for another MICROSOFT_CLOUD set CREATE_APP_REGISTRATION to false and EXISTING_CLIENT_ID.'
   }
   {
-    wrong: empty(trim(adminRole)) || contains(trim(adminRole), ' ') || length(trim(adminRole)) > 120
-    says: 'The parameter adminRole must be the value of an app role: 1 to 120 characters, no blanks.'
+    wrong: !inputs.isWord(trim(adminRole)) || length(trim(adminRole)) > 120
+    says: 'The parameter adminRole must be the value of an app role: 1 to 120 characters, no blanks, quotation marks or semicolons.'
   }
   {
     wrong: !inputs.consistsOf(trim(clientSecretName), 'abcdefghijklmnopqrstuvwxyz0123456789-') || length(trim(clientSecretName)) > 127
     says: 'CLIENT_SECRET_NAME (clientSecretName) must be the name of a secret in the vault: at most 127 letters, digits and hyphens. It is not the secret itself.'
   }
   {
-    wrong: !empty(trim(entraAuthorityHost)) && !inputs.isAddress(trim(entraAuthorityHost))
-    says: 'The parameter entraAuthorityHost must be an https address.'
+    wrong: !empty(trim(clientCertificatePath)) && !startsWith(trim(clientCertificatePath), '/')
+    says: 'The parameter clientCertificatePath must be an absolute path, for example /mounts/certificates/mailer.pem.'
   }
   {
-    wrong: !empty(trim(graphEndpoint)) && !inputs.isAddress(trim(graphEndpoint))
-    says: 'The parameter graphEndpoint must be an https address.'
+    wrong: !empty(trim(entraAuthorityHost)) && !inputs.isServerAddress(inputs.addressOf(entraAuthorityHost))
+    says: 'The parameter entraAuthorityHost must be the https address of a server, without a path.'
+  }
+  {
+    wrong: !empty(trim(graphEndpoint)) && !inputs.isServerAddress(inputs.addressOf(graphEndpoint))
+    says: 'The parameter graphEndpoint must be the https address of a server, without a path.'
   }
   {
     wrong: alwaysReadyInstances > maximumInstances
@@ -425,8 +429,11 @@ var checks = [
     says: 'MONTHLY_BUDGET needs BUDGET_START_DATE (budgetStartDate): the first day of a month, for example 2026-12-01.'
   }
   {
-    wrong: !inputs.isRange(trim(networkAddressPrefix), 8, 24)
-    says: 'The parameter networkAddressPrefix must be a range from /8 to /24, for example 10.20.0.0/24.'
+    wrong: !inputs.isRange(trim(networkAddressPrefix), 8, 24) || parseCidr(trim(networkAddressPrefix)).network != first(split(
+      trim(networkAddressPrefix),
+      '/'
+    ))
+    says: 'The parameter networkAddressPrefix must be a range from /8 to /24 that begins with its first address, for example 10.20.0.0/24.'
   }
   {
     // Storage accepts no range smaller than a /30 and no private address; see
