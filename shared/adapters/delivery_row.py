@@ -42,6 +42,11 @@ def microseconds(moment: datetime) -> int:
     return (moment - _NEVER) // timedelta(microseconds=1)
 
 
+def pending_key(delivery: Delivery) -> str:
+    """Return the key of a pending mail's index row: oldest first."""
+    return f"~{microseconds(delivery.queued_at):016d}!{delivery.message_id}"
+
+
 #: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model#property-types
 MAX_DOCUMENT: Final = 32 * 1024
 #: What a row can do without, in this order: each step shortens the result of the one before.

@@ -25,7 +25,7 @@ from shared.adapters.delivery_list import list_deliveries
 from shared.adapters.delivery_row import (
     COLUMNS,
     CONFLICTS,
-    microseconds,
+    pending_key,
     read_delivery,
     time_key,
     write_delivery,
@@ -91,14 +91,20 @@ class TableDeliveryLog:
 
     def count(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> int:
         """Count the pending mails in these statuses; 1000 means 1000 or more."""
-        return sum(1 for _ in self._pending(tenant_id, statuses, _MAX_COUNTED, "RowKey"))
+        return sum(1 for _ in islice(self._pending(tenant_id, statuses, "RowKey"), _MAX_COUNTED))
 
     def list_pending(
         self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int
     ) -> tuple[Delivery, ...]:
         """Return the pending mails in these statuses, oldest first, read-only."""
-        rows = self._pending(tenant_id, statuses, limit, *COLUMNS)
-        return tuple(read_delivery(row) for row in rows)
+        return tuple(islice(self.pending(tenant_id, statuses), limit))
+
+    def pending(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> Iterator[Delivery]:
+        """Yield what `list_pending` returns, without a limit.
+
+        The service returns a page of rows at a time.
+        """
+        return map(read_delivery, self._pending(tenant_id, statuses, *COLUMNS))
 
     def next_tenant(self, tenant_id: str) -> str | None:
         """Return the next tenant that has mails; None after the last one."""
@@ -155,9 +161,7 @@ class TableDeliveryLog:
             ):
                 yield str(row["RowKey"])
 
-    def _pending(
-        self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int, *columns: str
-    ) -> Iterator[Row]:
+    def _pending(self, tenant_id: str, statuses: Iterable[DeliveryStatus], *columns: str) -> Iterator[Row]:
         condition, values = _any_of(statuses)
         values |= {"tenant": tenant_id, "first": "~"}
         with table_errors():
@@ -166,7 +170,7 @@ class TableDeliveryLog:
                 parameters=values,
                 select=list(columns),
             )
-            yield from islice(rows, limit)
+            yield from rows
 
     def _write(self, delivery: Delivery, main: tuple[Any, ...]) -> Delivery | None:
         operations = [main, ("upsert", _time_index_row(delivery))]
@@ -234,5 +238,4 @@ def _time_index_row(delivery: Delivery) -> dict[str, Any]:
 
 def _pending_index_row(delivery: Delivery) -> dict[str, Any]:
     """Return the index row of a pending mail."""
-    queued_at = microseconds(delivery.queued_at)
-    return {**_time_index_row(delivery), "RowKey": f"~{queued_at:016d}!{delivery.message_id}"}
+    return {**_time_index_row(delivery), "RowKey": pending_key(delivery)}

@@ -15,13 +15,13 @@ from azure.core import MatchConditions
 from azure.data.tables import TableTransactionError
 
 from shared.adapters.azure_errors import is_missing
-from shared.adapters.delivery_row import COLUMNS, CONFLICTS, read_delivery, time_key
+from shared.adapters.delivery_row import COLUMNS, CONFLICTS, pending_key, read_delivery, time_key
 from shared.adapters.table_storage import Row, etag_of, find_row, table_errors
 from shared.deliveries.ports import DeliveryPage
 from shared.deliveries.status import FINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from azure.data.tables import TableClient
 
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 #: How many rows one call of the service returns at most.
 _PAGE = 1000
-#: A transaction has at most a hundred rows, and a mail has two.
+#: A transaction has at most a hundred rows. A mail has two, or three if an outcome is unreported.
 _MAILS_IN_A_TRANSACTION = 50
+_UNREPORTED_IN_A_TRANSACTION = 33
 #: The partition of the row that stores how far the removal has come; it sorts after every tenant.
 _NO_TENANT = "~"
 _PLACE = "removal-place"
@@ -98,15 +99,39 @@ def _is_finished(row: Row, moment: datetime) -> bool:
 
 def remove_finished(table: TableClient, deliveries: Sequence[Delivery]) -> int:
     """Remove mails whose index rows are unchanged; return how many."""
-    return sum(_remove(table, some) for some in batched(deliveries, _MAILS_IN_A_TRANSACTION, strict=False))
+    pending = _pending_keys(table, [mail for mail in deliveries if mail.outcome_count])
+    unreported = [mail for mail in deliveries if pending_key(mail) in pending]
+    others = [mail for mail in deliveries if pending_key(mail) not in pending]
+    batches = [
+        *batched(others, _MAILS_IN_A_TRANSACTION, strict=False),
+        *batched(unreported, _UNREPORTED_IN_A_TRANSACTION, strict=False),
+    ]
+    return sum(_remove(table, some, pending) for some in batches)
 
 
-def _remove(table: TableClient, deliveries: Iterable[Delivery]) -> int:
+def _pending_keys(table: TableClient, deliveries: Sequence[Delivery]) -> set[str]:
+    """Return the keys of the index rows of pending mails, queued in this time.
+
+    If an outcome of a finished mail is not reported, the mail has such a row.
+    """
+    if not deliveries:
+        return set()
+    keys = [pending_key(mail) for mail in deliveries]
+    with table_errors():
+        rows = table.query_entities(
+            "PartitionKey eq @tenant and RowKey ge @first and RowKey le @last",
+            parameters={"tenant": deliveries[0].tenant_id, "first": min(keys), "last": max(keys)},
+            select=["RowKey"],
+        )
+        return {str(row["RowKey"]) for row in rows}
+
+
+def _remove(table: TableClient, deliveries: Iterable[Delivery], pending: Collection[str]) -> int:
     """Remove mails in one transaction, without changed and missing rows.
 
     The service reports one conflict at a time. The rows concerned are left out, and the rest is tried again.
     """
-    remaining = [(mail, operation) for mail in deliveries for operation in _operations(mail)]
+    remaining = [(mail, operation) for mail in deliveries for operation in _operations(mail, pending)]
     while remaining:
         with table_errors():
             try:
@@ -124,8 +149,9 @@ def _remove(table: TableClient, deliveries: Iterable[Delivery]) -> int:
     return len({mail.message_id for mail, _ in remaining})
 
 
-def _operations(mail: Delivery) -> list[tuple[Any, ...]]:
+def _operations(mail: Delivery, pending: Collection[str]) -> list[tuple[Any, ...]]:
     keys = {"PartitionKey": mail.tenant_id}
     place = {**keys, "RowKey": f"{time_key(mail.queued_at)}!{mail.message_id}"}
     unchanged = {"etag": mail.etag, "match_condition": MatchConditions.IfNotModified}
-    return [("delete", place, unchanged), ("delete", {**keys, "RowKey": mail.message_id})]
+    rows = [mail.message_id, *([key] if (key := pending_key(mail)) in pending else [])]
+    return [("delete", place, unchanged), *(("delete", {**keys, "RowKey": row}) for row in rows)]

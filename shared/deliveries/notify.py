@@ -19,7 +19,7 @@ from shared.settings.tenant import ActiveProblem
 from shared.telemetry import Event, log_event, log_failed_step, log_mail_event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from shared.deliveries.delivery import Delivery
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 #: How many mails one run of the timer reports for a tenant.
 _MAX_PER_RUN = 500
-_MAX_LISTED = 5000
 #: For all tenants together. The host ends a run of the timer after ten minutes, and the run releases waiting
 #: mails before it reports outcomes.
 TIME_TO_REPORT = timedelta(minutes=2)
@@ -85,6 +84,10 @@ class NotifyingDeliveryLog:
     ) -> tuple[Delivery, ...]:
         """Return the pending mails in these statuses, oldest first, read-only."""
         return self._log.list_pending(tenant_id, statuses, limit)
+
+    def pending(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> Iterator[Delivery]:
+        """Yield what `list_pending` returns, without a limit."""
+        return self._log.pending(tenant_id, statuses)
 
     def next_tenant(self, tenant_id: str) -> str | None:
         """Return the next tenant that has mails."""
@@ -183,11 +186,12 @@ def report_waiting_outcomes(tenant_id: str, started: Moment, ports: DeliveryServ
     """
     count = 0
     unavailable: set[str | None] = set()
-    for listed in ports.deliveries.list_pending(tenant_id, FINAL, _MAX_LISTED):
-        if listed.outcome_queue in unavailable:
-            continue
+    # Without a limit, because the oldest mails may all have a queue that is unavailable for weeks.
+    for listed in ports.deliveries.pending(tenant_id, FINAL):
         if count == _MAX_PER_RUN or started.has_passed(TIME_TO_REPORT, ports.system):
             break
+        if listed.outcome_queue in unavailable:
+            continue
         row = ports.deliveries.find(listed.tenant_id, listed.message_id)
         if row is None or not row.unreported_outcomes:
             continue

@@ -87,6 +87,12 @@ class DeliveryLog(Protocol):
     ) -> tuple[Delivery, ...]:
         """Return the pending mails in these statuses, oldest first, read-only."""
 
+    def pending(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> Iterator[Delivery]:
+        """Yield what `list_pending` returns, without a limit.
+
+        A mail that is changed meanwhile may be yielded as it was before.
+        """
+
     def next_tenant(self, tenant_id: str) -> str | None:
         """Return the next tenant that has mails; None after the last one."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shared.deliveries.delivery import MAX_WAIT
@@ -25,7 +26,6 @@ RELEASE_INTERVAL: Final = timedelta(seconds=2)
 _BATCH_AFTER_CONSENT = 20
 #: How many mails can be sent at this interval until the next run of the timer, in five minutes.
 _BATCH_PER_TIMER = 150
-_MAX_LISTED = 5000
 #: A poisoned mail that is released within this time was released by the timer, so the time for its attempts
 #: continues. A mail that has waited longer has waited for a person, and gets the full time again.
 _MAX_POISON_INTERVAL = timedelta(hours=1)
@@ -65,8 +65,8 @@ def release_next(
 
     Mails for which `must_wait` is true continue to wait.
     """
-    waiting = ports.deliveries.list_pending(tenant_id, [status], _MAX_LISTED)
-    ready = [mail for mail in waiting if not must_wait(mail)][:_BATCH_PER_TIMER]
+    waiting = ports.deliveries.pending(tenant_id, [status])
+    ready = list(islice((mail for mail in waiting if not must_wait(mail)), _BATCH_PER_TIMER))
     return release_mails(tenant_id, status, ready, ports)
 
 
@@ -86,8 +86,9 @@ def release_mails(
 
 def resume_overdue(tenant_id: str, ports: ReleaseServices) -> int:
     """Queue overdue mails again; return how many."""
-    scheduled = ports.deliveries.list_pending(tenant_id, SCHEDULED, _MAX_LISTED)
-    overdue = [mail for mail in scheduled if _is_overdue(mail, ports.system.now())][:_BATCH_PER_TIMER]
+    scheduled = ports.deliveries.pending(tenant_id, SCHEDULED)
+    now = ports.system.now()
+    overdue = list(islice((mail for mail in scheduled if _is_overdue(mail, now)), _BATCH_PER_TIMER))
     for mail in overdue:
         _queue_again(mail, ports)
     return len(overdue)

@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from shared.deliveries.ports import DeliveryServices
-from shared.deliveries.status import FINAL
 from shared.errors import ConfigurationError, ProblemError
 from shared.settings.served_tenants import unserved_tenants
 from shared.system import Moment
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 #: The host ends the timer after ten minutes; the next run continues where this one stopped.
 TIME_TO_REMOVE = timedelta(minutes=5)
-_MAX_UNREPORTED = 5000
 
 
 class RetentionServices(DeliveryServices, Protocol):
@@ -78,16 +76,7 @@ def _remove_some(
     log = ports.deliveries
     try:
         page = log.finished_before(tenant_id, before, place)
-        unreported = set()
-        if any(mail.outcome_count for mail in page.deliveries):
-            waiting = log.list_pending(tenant_id, FINAL, _MAX_UNREPORTED)
-            unreported = {mail.message_id for mail in waiting}
-        count = log.remove_finished([mail for mail in page.deliveries if mail.message_id not in unreported])
-        # A mail with an unreported outcome has another index row, which only `remove` removes.
-        for mail in page.deliveries:
-            row = log.find(tenant_id, mail.message_id) if mail.message_id in unreported else None
-            if row is not None and row.status.final and row.updated_at < before:
-                count += log.remove(row)
+        count = log.remove_finished(page.deliveries)
     except ProblemError as error:
         # A failure for one tenant must not keep the others from being cleaned up.
         log_failed_step("retention", error.code, tenant_id=tenant_id)

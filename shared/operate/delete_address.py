@@ -32,7 +32,6 @@ DELETE = "delete_address"
 _REMOVED = "[deleted]"
 #: How far the clock of a host may be ahead, so that the rows that it wrote are found too.
 _MAX_CLOCK_SKEW = timedelta(days=1)
-_MAX_LISTED = 10_000
 _NOT_SEARCHED = """\
 Not searched, and how long the data remains:
   messages in the queues: until they are processed, within minutes unless sending is paused
@@ -181,10 +180,7 @@ def _mails(address: _Address, ports: DeleteAddressServices) -> Iterator[Mail]:
         for mail in texts.untouched_since(ever):
             if address.is_in_text(texts.load(*mail) or b""):
                 yield mail
-    pending = (
-        ports.deliveries.list_pending(tenant, PENDING, _MAX_LISTED)
-        for tenant in ports.stored_settings.tenants()
-    )
+    pending = (ports.deliveries.pending(tenant, PENDING) for tenant in ports.stored_settings.tenants())
     for row in chain(_finished(ever, ports), *pending):
         if address.is_in(row):
             yield row.tenant_id, row.message_id

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from shared.settings.tenant import TenantSettings
 
 DELETE = "delete_tenant"
-_MAX_LISTED = 1000
 _NOT_DELETED = """\
 Not deleted: messages in the queue (once processed they wait for the operator; delete the tenant again then),
 files in the container attachments (deleted after their retention period), unsent drafts in the mailbox, log
@@ -137,7 +136,7 @@ def delete_tenant(tenant_id: str, code: str | None, ports: DeleteTenantServices)
 def _check_may_delete(tenant_id: str, ports: DeleteTenantServices) -> None:
     if tenant_id in ports.allowed_tenants:
         raise ConflictError("tenant_still_served")
-    for mail in ports.deliveries.list_pending(tenant_id, [DeliveryStatus.SENDING], _MAX_LISTED):
+    for mail in ports.deliveries.pending(tenant_id, [DeliveryStatus.SENDING]):
         # The list has the times of the workers' clocks, and a single row has them converted to the clock of
         # this machine.
         row = ports.deliveries.find(tenant_id, mail.message_id)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 PAUSE_EFFECTIVE_AFTER = MAX_SWITCH_AGE + timedelta(seconds=5)
 _CHECK_INTERVAL = timedelta(seconds=2)
 #: More mails than all instances together can send at the same time.
-_MAX_LISTED = 10_000
 
 
 PAUSE = "pause_sending"
@@ -69,7 +68,7 @@ def find_mails(ports: SwitchServices) -> UnfinishedMails:
     interrupted: list[Delivery] = []
     pending = Counter[str]()
     for tenant_id in ports.settings.tenants():
-        for mail in ports.deliveries.list_pending(tenant_id, [DeliveryStatus.SENDING], _MAX_LISTED):
+        for mail in ports.deliveries.pending(tenant_id, [DeliveryStatus.SENDING]):
             # The list can be older than the mail's own row.
             row = ports.deliveries.find(mail.tenant_id, mail.message_id)
             if row is None or row.status is not DeliveryStatus.SENDING or row.claimed_by is None:

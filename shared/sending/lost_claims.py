@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from shared.deliveries.delivery import CLAIM_DURATION
@@ -40,7 +41,6 @@ _SETTLED_AFTER = timedelta(minutes=30)
 #: After this time the search is given up. In a large mailbox each search can time out:
 #: microsoftgraph/microsoft-graph-docs#5853.
 _MAX_SEARCH_AGE = timedelta(days=1)
-_MAX_LISTED = 5000
 _MAX_PER_RUN = 150
 
 
@@ -51,8 +51,10 @@ def settle_lost_claims(tenant_id: str, ports: SendingServices) -> int:
     stale claim. If not, the app cannot send the mail any more. If it may have been sent, it is looked up. If
     it was not sent and its scheduler queues it again, it is sent then.
     """
-    claimed = ports.deliveries.list_pending(tenant_id, [DeliveryStatus.SENDING], _MAX_LISTED)
-    lost = [mail for mail in claimed if _may_be_lost(mail, ports.system.now())][:_MAX_PER_RUN]
+    claimed = ports.deliveries.pending(tenant_id, [DeliveryStatus.SENDING])
+    now = ports.system.now()
+    own = (mail for mail in claimed if mail.installation in {None, ports.installation})
+    lost = list(islice((mail for mail in own if _may_be_lost(mail, now)), _MAX_PER_RUN))
     for mail in lost:
         now = ports.system.now()
         row = ports.deliveries.find(mail.tenant_id, mail.message_id)

@@ -296,6 +296,7 @@ def test_the_longest_waiting_come_first(log: DeliveryLog, tenant: str) -> None:
     assert [row.message_id for row in log.list_pending(tenant, [WAITING], 2)] == ["w-0", "w-1"]
     assert len(log.list_pending(tenant, [WAITING, DeliveryStatus.DEFERRED], 9)) == 4
     assert log.list_pending(str(uuid.uuid4()), [WAITING], 9) == ()
+    assert [row.message_id for row in log.pending(tenant, [WAITING])] == ["w-0", "w-1", "w-2"]
 
 
 def test_a_mail_that_continues_is_no_longer_pending(log: DeliveryLog, tenant: str) -> None:
@@ -382,6 +383,38 @@ def test_old_finished_mails_can_be_removed(log: DeliveryLog, tenant: str) -> Non
     assert log.find(tenant, "old") is None
     assert set(ids(log, DeliveryQuery(tenant))) == {"new", "ended late", "waiting"}
     assert log.finished_before(tenant, NOON, None).deliveries == ()
+
+
+def test_old_mails_with_unreported_outcomes_are_removed_completely(log: DeliveryLog, tenant: str) -> None:
+    day_ago = NOON - timedelta(days=1)
+    asked = {"outcome_queue": "mail-outcomes"}
+    for number in range(40):
+        finished = a_delivery(tenant, f"m-{number}", queued_at=day_ago, **asked)
+        saved = log.add(finished.transition(DeliveryStatus.INVALID, day_ago))
+        if number % 2:
+            assert saved
+            assert log.save(replace(saved, unreported_outcomes=()))
+    an_old_mail(log, tenant, "waiting", status=WAITING)
+    assert len(log.list_pending(tenant, FINAL, 99)) == 20
+
+    page = log.finished_before(tenant, NOON, None)
+    assert log.remove_finished(page.deliveries) == 40
+
+    assert log.list_pending(tenant, FINAL, 99) == ()
+    assert ids(log, DeliveryQuery(tenant)) == ["waiting"]
+    assert [row.message_id for row in log.pending(tenant, PENDING)] == ["waiting"]
+
+
+def test_a_mail_that_is_reported_after_it_was_listed_is_not_removed(log: DeliveryLog, tenant: str) -> None:
+    day_ago = NOON - timedelta(days=1)
+    finished = a_delivery(tenant, queued_at=day_ago, outcome_queue="mail-outcomes")
+    saved = log.add(finished.transition(DeliveryStatus.INVALID, day_ago))
+    page = log.finished_before(tenant, NOON, None)
+    assert saved
+    assert log.save(replace(saved, unreported_outcomes=()))
+
+    assert log.remove_finished(page.deliveries) == 0
+    assert ids(log, DeliveryQuery(tenant)) == ["m-1"]
 
 
 def test_a_mail_that_changes_after_it_was_listed_is_not_removed(log: DeliveryLog, tenant: str) -> None:

@@ -28,7 +28,7 @@ from tests.builders import ADMIN, a_file, a_message, enabled_services
 from tests.fakes import CONTOSO, NOON, FakeServices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from shared.errors import ProblemError
 
@@ -338,7 +338,7 @@ def test_many_mails_of_a_missing_queue_do_not_delay_another_queue(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
     queues.gone = {QUEUE, SECOND}
-    for number in range(600):
+    for number in range(6000):
         services.deliveries.add(finished_mail(f"a-{number:03}", SECOND))
     deliver(WITH_OUTCOME_QUEUE, "q-1", services)
     queues.gone, queues.tried = {SECOND}, 0
@@ -395,14 +395,14 @@ def test_a_tenant_whose_outcomes_fail_delays_no_other(
 ) -> None:
     waiting = DeliveryStatus.WAITING_FOR_CONSENT
     services.deliveries.add(Delivery(CONTOSO, "m-1", waiting, NOON, NOON, NOON))
-    look = services.deliveries.list_pending
+    look = services.deliveries.pending
 
-    def fail_for_ends(tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int) -> tuple[Delivery, ...]:
+    def fail_for_ends(tenant_id: str, statuses: Iterable[DeliveryStatus]) -> Iterator[Delivery]:
         if DeliveryStatus.ACCEPTED in statuses:
             raise TransientError("storage_unavailable", service="tables")
-        return look(tenant_id, statuses, limit)
+        return look(tenant_id, statuses)
 
-    services.deliveries.list_pending = fail_for_ends  # type: ignore[method-assign]
+    services.deliveries.pending = fail_for_ends  # type: ignore[method-assign]
     release_all(services)
 
     assert len(services.outbox.messages) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -147,30 +146,6 @@ def test_an_unserved_or_foreign_tenant_keeps_its_mails_and_blocks_no_other() -> 
 
     assert remove_finished(services) == 1
     assert {tenant for tenant, _ in services.deliveries.rows} == {first, second}
-
-
-def test_only_mails_with_waiting_outcomes_are_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    services = FakeServices()
-    for name in ("owed-1", "owed-2", "told"):
-        told = an_old_mail(services, name, outcome_queue="q").transition(DeliveryStatus.REJECTED, LONG_AGO)
-        services.deliveries.save(replace(told, unreported_outcomes=()) if name == "told" else told)
-    read: list[str] = []
-    find, remove = MemoryDeliveries.find, MemoryDeliveries.remove_finished
-    together: list[str] = []
-
-    def record(log: MemoryDeliveries, tenant_id: str, message_id: str) -> Delivery | None:
-        read.append(message_id)
-        return find(log, tenant_id, message_id)
-
-    def batched(log: MemoryDeliveries, rows: list[Delivery]) -> int:
-        together.extend(row.message_id for row in rows)
-        return remove(log, rows)
-
-    monkeypatch.setattr(MemoryDeliveries, "find", record)
-    monkeypatch.setattr(MemoryDeliveries, "remove_finished", batched)
-
-    assert remove_finished(services) == 3
-    assert (read, together) == (["owed-1", "owed-2"], ["told"])
 
 
 def test_a_run_that_is_cut_short_is_continued(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING
 
 from shared.adapters.delivery_row import MAX_DOCUMENT, document_size, write_delivery
@@ -56,7 +56,7 @@ class MemoryDeliveries:
         start = int(query.continuation[1:17]) if query.continuation else 0
         shown = fitting[start : start + query.limit]
         more = start + query.limit < len(fitting)
-        listed = tuple(replace(row, history=(), fields=(), etag=None, stored_status=None) for row in shown)
+        listed = tuple(as_listed(row) for row in shown)
         return DeliveryPage(listed, f"!{start + query.limit:016d}!m" if more else None)
 
     def count(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> int:
@@ -66,12 +66,13 @@ class MemoryDeliveries:
     def list_pending(
         self, tenant_id: str, statuses: Iterable[DeliveryStatus], limit: int
     ) -> tuple[Delivery, ...]:
+        return tuple(islice(self.pending(tenant_id, statuses), limit))
+
+    def pending(self, tenant_id: str, statuses: Iterable[DeliveryStatus]) -> Iterator[Delivery]:
         wanted = set(statuses)
         rows = [row for row in self.aside.values() if row.tenant_id == tenant_id and row.status in wanted]
-        oldest_first = sorted(rows, key=lambda row: (row.queued_at, row.message_id))
-        return tuple(
-            replace(row, history=(), fields=(), etag=None, stored_status=None) for row in oldest_first
-        )[:limit]
+        for row in sorted(rows, key=lambda row: (row.queued_at, row.message_id)):
+            yield as_listed(row)
 
     def next_tenant(self, tenant_id: str) -> str | None:
         return min((owner for owner, _ in self.rows if owner > tenant_id), default=None)
@@ -118,6 +119,11 @@ class MemoryDeliveries:
         else:
             self.aside.pop(mail, None)
         return saved
+
+
+def as_listed(row: Delivery) -> Delivery:
+    """Return what an index row has of a mail."""
+    return replace(row, history=(), fields=(), unreported_outcomes=(), etag=None, stored_status=None)
 
 
 def _fits(row: Delivery, query: DeliveryQuery) -> bool:

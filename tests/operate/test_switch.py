@@ -6,6 +6,7 @@ import io
 import logging
 import sys
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,6 +21,9 @@ from shared.sending.maintenance import release_all
 from shared.settings.sending_switch import SendingPause
 from tests.builders import a_message, enabled_services
 from tests.fakes import CLIENT_ID, CONTOSO, NOON, FakeServices
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAIL = a_message(messageId="m-1")
 
@@ -103,16 +107,16 @@ def test_wait_ends_well_once_no_worker_holds_a_mail(
 ) -> None:
     operate(services, "pause")
     row = claim(services)
-    find = services.deliveries.list_pending
+    find = services.deliveries.pending
     looks: list[str] = []
 
-    def done_after_three_checks(*arguments: object) -> tuple[Delivery, ...]:
+    def done_after_three_checks(*arguments: object) -> Iterator[Delivery]:
         looks.append("look")
         if len(looks) == 3:
             services.deliveries.save(row.transition(DeliveryStatus.ACCEPTED, services.system.now()))
         return find(*arguments)  # type: ignore[arg-type]
 
-    services.deliveries.list_pending = done_after_three_checks  # type: ignore[method-assign,assignment]
+    services.deliveries.pending = done_after_three_checks  # type: ignore[method-assign,assignment]
     assert operate(services, "wait") == 0
 
     assert len(looks) == 3

@@ -267,7 +267,7 @@ def test_a_claim_by_a_worker_with_a_clock_far_ahead_is_judged_by_its_age() -> No
     lost_claim(services, handed_over=False)
     true = row(services)
     ahead = replace(true, claim_ends_at=NOON + timedelta(days=400), claim_id_until=NOON + timedelta(days=400))
-    services.deliveries.list_pending = lambda *_: (ahead,)  # type: ignore[method-assign]
+    services.deliveries.pending = lambda *_: iter([ahead])  # type: ignore[method-assign]
     services.system.pass_time(LOST)
     release_all(services)
 
@@ -293,3 +293,14 @@ def test_the_lost_claim_of_another_installation_is_not_changed() -> None:
 
     assert row(services).status is DeliveryStatus.SENDING
     assert row(services).lost_since is None
+
+
+def test_lost_claims_of_another_installation_do_not_hide_own_ones() -> None:
+    services = enabled_services()
+    lost_claim(services, handed_over=False)
+    for number in range(200):
+        older = replace(row(services), message_id=f"a-{number}", queued_at=NOON - timedelta(days=1))
+        services.deliveries.add(replace(older, installation="another-client"))
+    resolve_lost_claims(services)
+
+    assert row(services).status is DeliveryStatus.EXPIRED

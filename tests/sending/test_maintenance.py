@@ -6,7 +6,7 @@ import logging
 import os
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -33,6 +33,9 @@ from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import ActiveProblem, Status
 from tests.builders import a_file, a_message, enabled_services, large_file_services, some_settings
 from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CONSENT = DeliveryStatus.WAITING_FOR_CONSENT
 
@@ -371,18 +374,29 @@ def test_an_overdue_mail_that_continues_at_this_moment_is_not_changed() -> None:
     services = with_unfinished_draft()
     services.outbox.messages.clear()
     services.system.pass_time(timedelta(minutes=20))
-    listed = services.deliveries.list_pending
+    listed = services.deliveries.pending
 
-    def claimed_meanwhile(*arguments: Any) -> tuple[Delivery, ...]:
-        mails = listed(*arguments)
+    def claimed_meanwhile(*arguments: Any) -> Iterator[Delivery]:
+        yield from listed(*arguments)
         row = services.deliveries.rows[CONTOSO, "m-1"]
         services.deliveries.save(row.with_claim("q-2", services.system.now()))
-        return mails
 
-    services.deliveries.list_pending = claimed_meanwhile  # type: ignore[method-assign,assignment]
+    services.deliveries.pending = claimed_meanwhile  # type: ignore[method-assign,assignment]
     resume_overdue(CONTOSO, services)
 
     assert not services.outbox.messages
+
+
+def test_mails_that_wait_for_a_setting_do_not_hide_younger_ones() -> None:
+    services = enabled_services()
+    status = DeliveryStatus.WAITING_FOR_OPERATOR
+    too_large = ActiveProblem("message_too_large", NOON, {"needed": "40"})
+    for number in range(5001):
+        row = Delivery(CONTOSO, f"m-{number:04d}", status, NOON, NOON, NOON)
+        services.deliveries.add(replace(row, problem=too_large if number < 5000 else None))
+    release_all(services)
+
+    assert released(services) == [("5000", 0.0)]
 
 
 def test_an_overdue_mail_is_found_behind_older_ones_that_are_in_time() -> None:
