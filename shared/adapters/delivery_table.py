@@ -57,7 +57,7 @@ class TableDeliveryLog:
         self._now = now
 
     def add(self, delivery: Delivery) -> Delivery | None:
-        """Write a new row and return it; None where the mail already has one."""
+        """Write a new row and return it; None if the mail already has one."""
         return self._write(replace(delivery, stored_status=None), ("create", self._stamped(delivery)))
 
     def save(self, delivery: Delivery) -> Delivery | None:

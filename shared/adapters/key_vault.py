@@ -194,7 +194,7 @@ class KeyVaultTokenStore:
         return versions
 
     def _versions(self, name: str) -> list[SecretProperties]:
-        """List the versions of a secret; none where it does not exist."""
+        """List the versions of a secret; none if it does not exist."""
         with key_vault_errors():
             try:
                 return list(

@@ -60,7 +60,7 @@ class NotifyingDeliveryLog:
         self._system = system
 
     def add(self, delivery: Delivery) -> Delivery | None:
-        """Write a new row and return it; None where the mail already has one."""
+        """Write a new row and return it; None if the mail already has one."""
         return self._report_all(self._log.add(delivery))
 
     def save(self, delivery: Delivery) -> Delivery | None:

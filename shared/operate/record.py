@@ -29,7 +29,7 @@ class RecordServices(Protocol):
 
     @property
     def installation(self) -> str | None:
-        """The client id of this installation; None where it is not set here."""
+        """The client id of this installation; None if it is not set here."""
 
     @property
     def operator_id(self) -> str | None:
