@@ -15,7 +15,7 @@ from shared.consent.flow import FLOW_RETENTION
 from shared.consent.revoke import delete_tokens
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError
 from shared.settings.secret_names import name_secret, names_of, tenant_of
-from shared.settings.served_tenants import unserved_tenants
+from shared.settings.served_tenants import in_turn, unserved_tenants
 from shared.settings.state import record_vault_content
 from shared.settings.tenant import Status
 from shared.settings.update import record_sender_failure, update_settings
@@ -48,7 +48,7 @@ def maintain_consents(ports: MaintenanceServices) -> None:
     deadline = ports.system.steady() + TIME_LIMIT
     unserved = unserved_tenants(ports)
     listed = _attempt("list_tokens", ports.vault.names)
-    tenants = [tenant_id for tenant_id in ports.settings.tenants() if tenant_id not in unserved]
+    tenants = in_turn(set(ports.settings.tenants()) - unserved, _day(ports))
     for number, tenant_id in enumerate(tenants):
         if _is_late(deadline, len(tenants) - number, ports):
             break
@@ -60,6 +60,10 @@ def maintain_consents(ports: MaintenanceServices) -> None:
     for tenant_id in tenants:
         _attempt("token_age", partial(report_old_token, tenant_id, ports), tenant_id)
     ports.flows.delete_expired(ports.system.now() - FLOW_RETENTION)
+
+
+def _day(ports: MaintenanceServices) -> int:
+    return ports.system.now().toordinal()
 
 
 def _is_late(deadline: datetime, left: int, ports: MaintenanceServices) -> bool:
@@ -139,7 +143,7 @@ def purge_deleted(
     """
     deleted = ports.vault.recoverable()
     tenants = {tenant for found in deleted if (tenant := tenant_of(found.name))}
-    remaining = sorted(tenants.union(ports.settings.tenants()).difference(unserved))
+    remaining = in_turn(tenants.union(ports.settings.tenants()).difference(unserved), _day(ports))
     for number, tenant_id in enumerate(remaining):
         if _is_late(deadline, len(remaining) - number, ports):
             break

@@ -37,7 +37,7 @@ from shared.sending.refused_sender import probe_sender
 from shared.settings.consent_health import TOKEN_REFUSED, record_token_refresh
 from shared.settings.operator_log import report_operator_actions
 from shared.settings.sender import apply_sender_list, sender_of
-from shared.settings.served_tenants import report_unserved_tenants
+from shared.settings.served_tenants import in_turn, report_unserved_tenants
 from shared.settings.tenant import Status, TenantSettings
 from shared.settings.update import record_sender_failure, update_settings
 from shared.system import Moment
@@ -45,6 +45,8 @@ from shared.telemetry import Event, log_event, log_failed_step
 from shared.time_limit import RECORDING_LIMIT, limit_invocation
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from shared.sending.ports import SendingServices
 
 #: The timer runs every five minutes. A token that Graph refused is tried every second time only.
@@ -129,11 +131,12 @@ def _report_foreign_pause(ports: SendingServices) -> None:
 def _tenants(ports: SendingServices) -> list[str]:
     """Return the served tenants; their mail can come before any settings."""
     try:
-        return sorted(ports.allowed_tenants)
+        tenants: Iterable[str] = ports.allowed_tenants
     except ConfigurationError:
         # The setting is invalid, so it is not known which tenants are served. A mail that is released
         # although it can't be sent waits again.
-        return sorted(ports.settings.tenants())
+        tenants = ports.settings.tenants()
+    return in_turn(tenants, int(ports.system.now().timestamp()) // (60 * _TIMER_MINUTES))
 
 
 def _process_tenant(tenant_id: str, ports: SendingServices) -> None:

@@ -25,7 +25,7 @@ from shared.settings.sending_switch import SendingPause
 from shared.settings.tenant import ActiveProblem
 from tests.api_client import a_request
 from tests.builders import ADMIN, a_file, a_message, enabled_services
-from tests.fakes import CONTOSO, NOON, FakeServices
+from tests.fakes import CONTOSO, FABRIKAM, NOON, FakeServices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -376,6 +376,28 @@ def test_reporting_ends_within_the_timers_time(services: FakeServices, queues: M
     release_all(services)
 
     assert len(queues.messages) == 2
+
+
+@pytest.mark.parametrize(("slow", "other"), [(CONTOSO, FABRIKAM), (FABRIKAM, CONTOSO)])
+def test_a_tenant_that_uses_all_the_time_delays_another_by_a_few_runs(
+    services: FakeServices, queues: MemoryQueues, slow: str, other: str
+) -> None:
+    log = services.deliveries._log  # type: ignore[attr-defined]
+    for number in range(30):
+        log.add(replace(finished_mail(f"a-{number:02}", QUEUE), tenant_id=slow))
+    log.add(replace(finished_mail("m-1", QUEUE), tenant_id=other))
+    put = queues.put
+
+    def put_slowly(queue: str, text: bytes) -> None:
+        services.system.pass_time(timedelta(seconds=70))
+        put(queue, text)
+
+    queues.put = put_slowly  # type: ignore[method-assign]
+    for _ in range(3):
+        release_all(services)
+        services.system.pass_time(timedelta(minutes=5))
+
+    assert other in {text["tenantId"] for _, text in queues.messages}
 
 
 def test_a_pause_of_sending_holds_back_no_outcome(services: FakeServices, queues: MemoryQueues) -> None:
