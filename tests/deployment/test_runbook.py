@@ -252,3 +252,10 @@ def test_a_deployment_without_azd_can_be_found_and_has_alert_recipients() -> Non
     assert "--name mailer " in create
     assert "alertEmails=" in create
     assert "az deployment sub show --name mailer " in section("first-deployment", "## Without azd")
+
+
+def test_only_the_groups_name_is_composed_from_that_of_the_environment() -> None:
+    """In other names some characters of the environment's are replaced."""
+    composed = {name for text in TEXTS.values() for name in re.findall(r"(\w+)-\$AZURE_ENV_NAME", text)}
+
+    assert composed == {"rg"}
