@@ -16,6 +16,8 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from infra.hooks.reporting import report
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -40,12 +42,11 @@ def attempt(azd: str, arguments: Sequence[str]) -> tuple[int, bool]:
     command = [azd, "deploy", "api", "--no-prompt", *arguments]
     refused = False
     with subprocess.Popen(  # noqa: S603 - azd with the arguments of whoever deploys
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace"
     ) as process:
         for line in process.stdout or ():
             refused = refused or REFUSED.search(line) is not None
-            sys.stdout.write(line)
-            sys.stdout.flush()
+            report(line)
     return process.returncode, refused
 
 
@@ -57,16 +58,13 @@ def deploy(arguments: Sequence[str], pauses: Sequence[float] = PAUSES) -> int:
     """
     azd = shutil.which("azd")
     if azd is None:
-        sys.stdout.write("azd was not found on the PATH.\n")
+        report("azd was not found on the PATH.\n")
         return NOT_FOUND
     code, refused = attempt(azd, arguments)
     for pause in pauses:
         if code == 0 or not refused:
             break
-        sys.stdout.write(
-            f"Azure responded with 403: a role is not effective yet. Retrying in {pause:.0f} s.\n"
-        )
-        sys.stdout.flush()
+        report(f"Azure responded with 403: a role is not effective yet. Retrying in {pause:.0f} s.\n")
         time.sleep(pause)
         code, refused = attempt(azd, arguments)
     return code

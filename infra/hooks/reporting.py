@@ -1,6 +1,7 @@
-"""Print the output of a hook without ever failing.
+"""Print the output of a hook or a deployment without ever failing.
 
-A hook that fails makes azd stop a successful deployment.
+A hook that fails makes azd stop a successful deployment, and a program that no longer reads the output of
+azd interrupts it.
 """
 
 from __future__ import annotations

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from infra.deploy_code import NOT_FOUND, REFUSED, deploy
+from tests.deployment.pins import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,6 +108,26 @@ def test_each_attempt_gets_the_arguments(azd: Azd) -> None:
     deploy(["--from-package", "dist/inforiver-mailer.zip"], pauses=(0,))
 
     assert azd.calls == ["deploy api --no-prompt --from-package dist/inforiver-mailer.zip"] * 2
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_a_character_that_the_console_lacks_interrupts_nothing(azd: Azd, encoding: str) -> None:
+    azd.returns((7, "\u2713 Done \ufffd\n"))
+    command = [sys.executable, "-m", "infra.deploy_code"]
+    done = subprocess.run(
+        command, capture_output=True, cwd=ROOT, env=os.environ | {"PYTHONIOENCODING": encoding}, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (7, b"")
+    assert b" Done " in done.stdout
+
+
+def test_a_deployment_whose_output_nobody_reads_ends_with_the_code_of_azd(azd: Azd) -> None:
+    azd.returns((7, "line\n" * 50_000))
+    command = f"{{ {sys.executable} -m infra.deploy_code; echo $? >&2; }} | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, cwd=ROOT, text=True, check=False)
+
+    assert (done.stdout, done.stderr) == ("line\n", "7\n")
 
 
 def test_without_azd_the_exit_code_is_the_shells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
