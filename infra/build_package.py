@@ -17,6 +17,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infra.hooks.reporting import report
 from shared.version import VERSION
 
 if TYPE_CHECKING:
@@ -84,8 +85,9 @@ def _install(requirements: Path, target: Path) -> None:
     command += ["--implementation=cp", f"--python-version={PYTHON}", f"--abi=cp{PYTHON}"]
     command += [f"--platform={platform}" for platform in PLATFORMS]
     command += [f"--target={target}", f"--requirement={requirements}"]
-    # An operator's pip may be set to install for the user, which excludes a target.
-    done = subprocess.run(command, env={**os.environ, "PIP_USER": "0"}, check=False)  # noqa: S603 - pip
+    # A user may have set pip to install for the user, which excludes a target, or only into an environment.
+    settings = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
+    done = subprocess.run(command, env={**os.environ, **settings}, check=False)  # noqa: S603 - pip
     if done.returncode != 0:
         raise BuildError("pip could not install the pinned packages; its message is above.")
 
@@ -112,10 +114,10 @@ def main(arguments: list[str]) -> int:
     try:
         build(output)
     except BuildError as error:
-        sys.stdout.write(f"{error}\n")
+        report(f"{error}\n")
         return 1
     megabytes = output.stat().st_size / 1_000_000
-    sys.stdout.write(f"{output}: version {VERSION}, {megabytes:.1f} MB\n")
+    report(f"{output}: version {VERSION}, {megabytes:.1f} MB\n")
     return 0
 
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
+from infra.build_package import build
 from tests.deployment.pins import ROOT, pins, tracked_files
 from tests.local_stack.__main__ import _parser
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
 DEPENDABOT = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text("utf-8"))
@@ -115,3 +123,47 @@ def test_the_dev_container_has_the_versions_and_extensions_of_the_project() -> N
     assert f'node-version: "{node}"' in CI
     assert CONTAINER["onCreateCommand"]["bicep"] in CI
     assert CONTAINER["customizations"]["vscode"]["extensions"] == recommended
+
+
+def run_ci(folder: Path, *steps: str) -> tuple[int, list[str]]:
+    """Run `.ci/run` with a fake make; return its exit code and the targets."""
+    make = folder / "make"
+    make.write_text(f'#!/bin/sh\necho "$1" >> {folder}/targets\n', "utf-8")
+    make.chmod(0o755)
+    command = ["bash", str(ROOT / ".ci/run"), *steps]
+    done = subprocess.run(command, env={"PATH": f"{folder}:/usr/bin:/bin"}, check=False, capture_output=True)
+    targets = folder / "targets"
+    return done.returncode, targets.read_text("utf-8").split() if targets.exists() else []
+
+
+def test_every_step_that_is_named_runs_and_no_other(tmp_path: Path) -> None:
+    assert run_ci(tmp_path, "check", "test") == (0, ["check", "test"])
+
+
+def test_nothing_runs_if_one_of_the_steps_is_unknown(tmp_path: Path) -> None:
+    assert run_ci(tmp_path, "check", "tset") == (2, [])
+
+
+def test_the_settings_of_a_users_pip_do_not_reach_the_environment() -> None:
+    """A user's `PIP_USER=1` makes pip refuse to install into it."""
+    command = ["make", "-s", "--eval", "show: ; @echo $$PIP_USER", "show"]
+    done = subprocess.run(
+        command, env={**os.environ, "PIP_USER": "1"}, cwd=ROOT, check=True, capture_output=True
+    )
+
+    assert done.stdout == b"0\n"
+
+
+def test_the_package_is_built_whatever_a_users_pip_is_set_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_REQUIRE_VIRTUALENV", "1")
+    monkeypatch.setenv("PIP_USER", "1")
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\n[ "$PIP_REQUIRE_VIRTUALENV $PIP_USER" = "0 0" ]\n', "utf-8")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+
+    build(tmp_path / "package.zip", tmp_path)
+
+    assert (tmp_path / "package.zip").exists()
