@@ -136,7 +136,11 @@ def _tenants(ports: SendingServices) -> list[str]:
         # The setting is invalid, so it is not known which tenants are served. A mail that is released
         # although it can't be sent waits again.
         tenants = ports.settings.tenants()
-    return in_turn(tenants, int(ports.system.now().timestamp()) // (60 * _TIMER_MINUTES))
+    return in_turn(tenants, _number_of_run(ports))
+
+
+def _number_of_run(ports: SendingServices) -> int:
+    return int(ports.system.now().timestamp()) // (60 * _TIMER_MINUTES)
 
 
 def _process_tenant(tenant_id: str, ports: SendingServices) -> None:
@@ -221,9 +225,10 @@ def _probe(settings: TenantSettings, token: str, ports: SendingServices) -> None
 
 
 def _remove_old_drafts(tenants: list[str], ports: SendingServices) -> None:
-    """Remove old unsent drafts of these tenants; the next run continues."""
+    """Remove old unsent drafts of these tenants; the next runs continue."""
     started = Moment.of(ports.system)
-    for tenant_id, message_id in ports.drafts.untouched_since(started.calendar - _MIN_DRAFT_AGE):
+    drafts = ports.drafts.untouched_since(started.calendar - _MIN_DRAFT_AGE)
+    for tenant_id, message_id in in_turn(drafts, _number_of_run(ports)):
         if started.has_passed(_TIME_FOR_DRAFTS, ports.system):
             return
         if tenant_id not in tenants:

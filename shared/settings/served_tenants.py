@@ -35,12 +35,12 @@ class ServedTenantsServices(Protocol):
         """The tenants that this installation serves."""
 
 
-def in_turn(tenants: Iterable[str], run: int) -> list[str]:
-    """Return tenants in an order that begins elsewhere in each run.
+def in_turn[Work: (str, tuple[str, str])](work: Iterable[Work], run: int) -> list[Work]:
+    """Return tenants or mails in an order that begins elsewhere each run.
 
     If the time of a run is too short for all of them, each has its turn after a few runs.
     """
-    ordered = sorted(tenants)
+    ordered = sorted(work)
     first = int(run * _STEP % 1 * len(ordered))
     return ordered[first:] + ordered[:first]
 

@@ -58,7 +58,8 @@ class MemoryTexts:
         self.kept.pop((tenant_id, message_id), None)
 
     def untouched_since(self, moment: datetime) -> Iterator[tuple[str, str]]:
-        yield from [mail for mail in self.kept if self.written[mail] < moment]
+        # Blob Storage lists names in alphabetical order.
+        yield from [mail for mail in sorted(self.kept) if self.written[mail] < moment]
 
     def of_tenant(self, tenant_id: str) -> Iterator[str]:
         yield from [message_id for owner, message_id in self.kept if owner == tenant_id]

@@ -472,6 +472,27 @@ def test_drafts_that_take_long_to_remove_do_not_delay_mails(set_back: timedelta)
     assert services.system.steady() - started < timedelta(minutes=8)
 
 
+def test_drafts_that_fail_slowly_do_not_hide_another_one() -> None:
+    services = with_orphaned_draft()
+    for number in range(5):
+        services.drafts.save(CONTOSO, f"a-{number}", b"{}")
+    services.system.pass_time(timedelta(hours=13))
+    find = services.deliveries.find
+
+    def fail_slowly(tenant_id: str, message_id: str) -> Delivery | None:
+        if message_id.startswith("a-"):
+            services.system.pass_time(timedelta(seconds=100))
+            raise TransientError("storage_unavailable", service="tables")
+        return find(tenant_id, message_id)
+
+    services.deliveries.find = fail_slowly  # type: ignore[method-assign]
+    for _ in range(6):
+        release_all(services)
+        services.system.pass_time(timedelta(minutes=5))
+
+    assert not services.transport.drafts
+
+
 def test_a_setting_that_is_broken_does_not_end_the_release() -> None:
     services = waiting_services(1)
 
