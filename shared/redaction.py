@@ -25,12 +25,17 @@ _NAMED = re.compile(
     r"(?:(?P<quote>\\{0,7}[\"'])(?:(?!(?P=quote)).)*|[^\s\"'\\&,}]+)",
     re.IGNORECASE,
 )
-_COOKIES = re.compile(
-    r"(?P<name>(?<![\w-])(?:set-)?cookie[\"']?\s*+[=:]\s*+[\"']?)[^\r\n\"']+", re.IGNORECASE
+_HEADERS = re.compile(
+    r"(?P<name>(?<![\w-])(?:(?:set-)?cookie[\"']?\s*+[=:]|(?:proxy-)?authorization[\"']?\s*+:)\s*+[\"']?)"
+    r"[^\r\n\"']+",
+    re.IGNORECASE,
 )
 _SCHEME = re.compile(r"(?P<name>\b(?:bearer|sharedkey)\s++)\S+", re.IGNORECASE)
 _RUN = re.compile(r"[\w.~+=-]{20,}")
-_WORD = re.compile(r"[^\s<>\"'(),:;\\]+")
+#: An apostrophe inside a word can be part of an address. OData doubles it.
+_WORD = re.compile(r"[^\s<>\"'(),:;\\]+(?:(?<=\w)'{1,2}(?=\w)[^\s<>\"'(),:;\\]+)*+")
+#: An at sign in a URL, or in a URL that is a parameter of another one.
+_ENCODED_AT = re.compile("%(?:25)*+40")
 _DOMAIN = re.compile(r"[\w.-]*")
 #: A text from this length on may be a token, key or ticket. They are all longer, and a GUID is shorter.
 _MIN_OPAQUE = 40
@@ -39,7 +44,7 @@ _MIN_OPAQUE = 40
 def redact(text: str) -> str:
     """Remove credentials, and the part before the domain of each address."""
     text = _SCHEME.sub(rf"\g<name>{_REDACTED}", text)
-    text = _COOKIES.sub(rf"\g<name>{_REDACTED}", text)
+    text = _HEADERS.sub(rf"\g<name>{_REDACTED}", text)
     text = _NAMED.sub(rf"\g<name>\g<quote>{_REDACTED}", text)
     return _WORD.sub(_without_local_part, _RUN.sub(_without_tokens, text))
 
@@ -67,7 +72,7 @@ def _is_opaque(part: str) -> bool:
 
 
 def _without_local_part(found: re.Match[str]) -> str:
-    word = found[0].replace("%40", "@")
+    word = _ENCODED_AT.sub("@", found[0])
     local, _, rest = word.rpartition("@")
     if not local:
         return found[0]

@@ -35,6 +35,8 @@ NAMES = [
     "__Host-consent=",
     "Cookie: a=1; __Secure-consent=",
     "Set-Cookie: session=",
+    "Proxy-Authorization: Basic ",
+    "'authorization': 'Basic ",
     "x-functions-key: ",
 ]
 
@@ -119,6 +121,10 @@ def test_a_token_is_removed_at_every_place(text: str) -> None:
         ("<ada.lovelace+x@mail.contoso.com>", "<…@mail.contoso.com>"),
         ("ada@home@contoso.com", "…@contoso.com"),
         ("ada@", "…@"),
+        ("'mary.o'brien@contoso.com'", "'…@contoso.com'"),
+        ("Users('mary.o''brien@contoso.com')", "Users('…@contoso.com')"),
+        ("user='ada@contoso.com'", "user='…@contoso.com'"),
+        ("login_hint%3Dada%2540contoso.com", "…@contoso.com"),
     ],
 )
 def test_of_an_address_only_the_domain_is_left(text: str, left: str) -> None:
@@ -160,8 +166,10 @@ HOSTILE: dict[str, Any] = {
     "open quotes": lambda size: "code='" * (size // 6),
     "cookies": lambda size: "cookie" * (size // 6),
     "one cookie prefix": lambda size: "__host-" * (size // 7),
+    "apostrophes": lambda size: "a'" * (size // 2),
     "at signs": lambda size: "@" * size,
     "encoded at signs": lambda size: "%40" * (size // 3),
+    "encoded signs": lambda size: "%25" * (size // 3),
     "addresses": lambda size: "a@b." * (size // 4),
     "a path": lambda size: "/api/consent" * (size // 12),
     "line breaks": lambda size: "\n" * size,
