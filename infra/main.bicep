@@ -344,6 +344,15 @@ var checks = [
     says: 'SCHEDULER_PRINCIPAL_IDS (schedulerPrincipalIds) must hold principal ids (GUIDs), comma-separated.'
   }
   {
+    // Azure refuses a second assignment of a role to the same principal, while it deploys.
+    wrong: length(inputs.lowerListOf(schedulerPrincipalIds)) < length(schedulers)
+    says: 'SCHEDULER_PRINCIPAL_IDS (schedulerPrincipalIds) names a scheduler twice, in capitals and in small letters.'
+  }
+  {
+    wrong: grantOperatorDataAccess && contains(inputs.lowerListOf(schedulerPrincipalIds), toLower(trim(principalId)))
+    says: 'GRANT_OPERATOR_DATA_ACCESS cannot be true for a scheduler: the deployer (principalId) is in SCHEDULER_PRINCIPAL_IDS, and Azure refuses a second assignment of the same role.'
+  }
+  {
     wrong: !empty(filter(filePaths, item => !inputs.isFilePath(item, schedulers)))
     says: 'SCHEDULER_FILE_PATHS (schedulerFilePaths) must hold items such as <principal id>=sales, comma-separated: each id once and also in SCHEDULER_PRINCIPAL_IDS, each path of letters, digits, and - _ . / without a slash at its ends.'
   }

@@ -50,7 +50,7 @@ GOOD = {
     "budgetStartDate": "2026-12-01",
     "networkAddressPrefix": "10.20.0.0/24",
     "allowedIpAddresses": "203.0.113.7,198.51.100.0/24",
-    "principalId": ID,
+    "principalId": "00000000-0000-4000-8000-0000000000DD",
 }
 
 LISTS = {name for name, value in GOOD.items() if "," in value}
@@ -397,8 +397,13 @@ def test_the_app_accepts_what_is_unusual_and_not_refused(bicep: Bicep) -> None:
         ({"createAppRegistration": "true", "requiredApiScope": "'manage'"}, "unset REQUIRED_API_SCOPE"),
         ({"allowedClientIds": quoted(ID)}, "must hold every client of FRONTEND_CLIENT_IDS"),
         ({"allowedTenantIds": quoted(ID)}, "ALLOWED_TENANT_IDS (allowedTenantIds) must hold the home tenant"),
+        (
+            {"schedulerPrincipalIds": quoted(f"{ID},{ID.lower()}"), "schedulerFilePaths": "''"},
+            "names a scheduler twice",
+        ),
+        ({"principalId": quoted(ID.lower())}, "GRANT_OPERATOR_DATA_ACCESS cannot be true for a scheduler"),
     ],
-    ids=["instances", "tenant", "cloud", "scope", "clients", "home tenant"],
+    ids=["instances", "tenant", "cloud", "scope", "clients", "home tenant", "twice", "operator"],
 )
 def test_what_cannot_work_together_is_refused(bicep: Bicep, values: dict[str, str], sentence: str) -> None:
     assert sentence in refusal(bicep, **values)
