@@ -51,6 +51,8 @@ def remove_finished(ports: RetentionServices) -> int:
     count = 0
     # The previous run may have stopped in the middle of a tenant's log.
     tenant_id, place = ports.deliveries.removal_place()
+    if place is not None and (tenant_id in unserved or not _is_own(tenant_id, ports)):
+        place = None
     while not started.has_passed(TIME_TO_REMOVE, ports.system):
         if place is None:
             following = ports.deliveries.next_tenant(tenant_id)

@@ -148,6 +148,22 @@ def test_an_unserved_or_foreign_tenant_keeps_its_mails_and_blocks_no_other() -> 
     assert {tenant for tenant, _ in services.deliveries.rows} == {first, second}
 
 
+@pytest.mark.parametrize("why", ["unserved", "foreign"])
+def test_a_stopped_run_does_not_continue_for_a_tenant_no_longer_served(why: str) -> None:
+    services = FakeServices()
+    first, second = (f"0000000{number}-0000-4000-8000-000000000000" for number in range(2))
+    for tenant in (first, second):
+        an_old_mail(services, "m-1", tenant)
+    services.deliveries.save_removal_place(first, "0")
+    if why == "unserved":
+        services.settings.save(TenantSettings(first))
+    else:
+        services.settings.foreign.add(first)
+
+    assert remove_finished(services) == 1
+    assert {tenant for tenant, _ in services.deliveries.rows} == {first}
+
+
 def test_a_run_that_is_cut_short_is_continued(monkeypatch: pytest.MonkeyPatch) -> None:
     services = FakeServices()
     for name in ("m-1", "m-2"):
