@@ -193,11 +193,22 @@ def report_waiting_outcomes(tenant_id: str, started: Moment, ports: DeliveryServ
         if listed.outcome_queue in unavailable:
             continue
         row = ports.deliveries.find(listed.tenant_id, listed.message_id)
-        if row is None or not row.unreported_outcomes:
+        if row is None or _awaited_by(row) <= unavailable:
             continue
         count += 1
         # Saving reports the outcomes (`NotifyingDeliveryLog`).
         saved = ports.deliveries.save(row)
-        if saved is not None and saved.unreported_outcomes:
-            unavailable.add(listed.outcome_queue)
+        if saved is not None:
+            unavailable |= _awaited_by(saved)
     return count
+
+
+def _awaited_by(row: Delivery) -> set[str | None]:
+    """Return the queues for which the unreported outcomes of a mail wait.
+
+    An outcome of another version waits for that version, for which its status stands: no queue has this name.
+    """
+    return {
+        each.status if each.status is DeliveryStatus.OTHER_VERSION else each.queue
+        for each in row.unreported_outcomes
+    }

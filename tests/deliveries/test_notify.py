@@ -349,6 +349,27 @@ def test_many_mails_of_a_missing_queue_do_not_delay_another_queue(
     assert queues.tried == 2
 
 
+@pytest.mark.parametrize("why", ["missing queue", "other version"])
+def test_an_outcome_that_must_wait_delays_none_of_an_available_queue(
+    services: FakeServices, queues: MemoryQueues, why: str
+) -> None:
+    queues.gone = {QUEUE, SECOND}
+    (waiting,) = finished_mail("a", QUEUE).unreported_outcomes
+    if why == "missing queue":
+        waiting = replace(waiting, queue=SECOND)
+    else:
+        waiting = replace(waiting, status=DeliveryStatus.OTHER_VERSION)
+    for number in range(600):
+        mail = finished_mail(f"a-{number:03}", QUEUE)
+        services.deliveries.add(replace(mail, unreported_outcomes=(waiting,)))
+    services.deliveries.add(finished_mail("b-1", QUEUE))
+    queues.gone = {SECOND}
+
+    release_all(services)
+
+    assert [text["messageId"] for _, text in queues.messages] == ["b-1"]
+
+
 def test_one_timer_run_reports_a_limited_number_and_the_next_continues(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
