@@ -38,6 +38,9 @@ from shared.settings.sending_switch import MAX_REASON_LENGTH
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+#: The longest time that `wait` waits: a day.
+MAX_MINUTES = 1440
+
 
 class OperateServices(
     SwitchServices, DeleteTenantServices, TakeOverServices, DeleteAddressServices, Protocol
@@ -89,7 +92,7 @@ def _parser() -> ArgumentParser:
     wait = commands.add_parser(
         "wait", help="wait until no mail is being sent; exits with 1 on a timeout or if sending is not paused"
     )
-    wait.add_argument("--minutes", type=int, default=15, help="timeout in minutes (default: 15)")
+    wait.add_argument("--minutes", type=_minutes, default=15, help="timeout in minutes (default: 15)")
     commands.add_parser("resume", help="resume sending")
     commands.add_parser("status", help="show whether sending is paused, and the number of mails by status")
     delete = commands.add_parser(
@@ -129,6 +132,12 @@ def _tenant_id(text: str) -> str:
         return str(UUID(text))
     except ValueError as error:
         raise ArgumentTypeError("use a tenant's id, such as 6f1c0000-0000-4000-8000-0000000c0701") from error
+
+
+def _minutes(text: str) -> int:
+    if not text.isdecimal() or not text.isascii() or not 1 <= int(text) <= MAX_MINUTES:
+        raise ArgumentTypeError(f"use a whole number of minutes from 1 to {MAX_MINUTES}")
+    return int(text)
 
 
 def _reason(text: str) -> str:

@@ -94,6 +94,16 @@ def test_resume_ends_the_pause_and_mails_are_sent(services: FakeServices) -> Non
     assert services.deliveries.rows[CONTOSO, "m-1"].status is DeliveryStatus.ACCEPTED
 
 
+@pytest.mark.parametrize("minutes", ["0", "-1", "1.5", "1441", "9999999999999", "\u0661"])
+def test_wait_refuses_a_time_that_is_no_wait(
+    services: FakeServices, minutes: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        operate(services, "wait", "--minutes", minutes)
+
+    assert "use a whole number of minutes from 1 to 1440" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("reason", ["two\nlines", "x" * 201, "\x1b[31mred"])
 def test_a_reason_is_one_printable_line(services: FakeServices, reason: str) -> None:
     with pytest.raises(SystemExit):
