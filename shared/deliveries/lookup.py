@@ -1,4 +1,4 @@
-"""Find one mail in the delivery log."""
+"""Find one mail in the delivery log, and the tenants that have mails."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from shared.errors import NotFoundError
 from shared.mail.fields import MESSAGE_ID
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from shared.deliveries.delivery import Delivery
-    from shared.deliveries.ports import DeliveryLookup
+    from shared.deliveries.ports import DeliveryLog, DeliveryLookup
 
 
 def find_by_id(tenant_id: str, message_id: str, ports: DeliveryLookup) -> Delivery:
@@ -25,3 +27,11 @@ def find_by_id(tenant_id: str, message_id: str, ports: DeliveryLookup) -> Delive
     if delivery is None:
         raise NotFoundError("delivery_not_found")
     return delivery
+
+
+def tenants_with_mails(deliveries: DeliveryLog) -> Iterator[str]:
+    """Yield every tenant that has mails, whether it has settings or not."""
+    tenant_id = deliveries.next_tenant("")
+    while tenant_id is not None:
+        yield tenant_id
+        tenant_id = deliveries.next_tenant(tenant_id)

@@ -16,6 +16,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
 from shared.consent.flow import FlowStatus
+from shared.deliveries.lookup import tenants_with_mails
 from shared.deliveries.status import PENDING
 from shared.mail_address import address_forms
 from shared.operate.record import DeletionServices, record_action, say
@@ -158,7 +159,7 @@ def delete_address(address: str, code: str | None, ports: DeleteAddressServices)
 def _find(address: _Address, ports: DeleteAddressServices) -> Places:
     mails = sorted(set(_mails(address, ports)))
     final = [mail for mail in mails if _is_final(mail, ports)]
-    tenants = sorted(ports.stored_settings.tenants())
+    tenants = sorted({*ports.stored_settings.tenants(), *tenants_with_mails(ports.deliveries)})
     flows = [flow_id for tenant in tenants for flow_id in ports.flows.of_tenant(tenant)]
     naming = sorted(
         each for each in flows if address.is_in((ports.flows.flow(each), ports.flows.secret(each)))
@@ -180,7 +181,8 @@ def _mails(address: _Address, ports: DeleteAddressServices) -> Iterator[Mail]:
         for mail in texts.untouched_since(ever):
             if address.is_in_text(texts.load(*mail) or b""):
                 yield mail
-    pending = (ports.deliveries.pending(tenant, PENDING) for tenant in ports.stored_settings.tenants())
+    tenants = tenants_with_mails(ports.deliveries)
+    pending = (ports.deliveries.pending(tenant, PENDING) for tenant in tenants)
     for row in chain(_finished(ever, ports), *pending):
         if address.is_in(row):
             yield row.tenant_id, row.message_id
@@ -188,14 +190,12 @@ def _mails(address: _Address, ports: DeleteAddressServices) -> Iterator[Mail]:
 
 def _finished(before: datetime, ports: DeleteAddressServices) -> Iterator[Delivery]:
     """Return the finished mails of every tenant."""
-    tenant_id = ports.deliveries.next_tenant("")
-    while tenant_id is not None:
+    for tenant_id in tenants_with_mails(ports.deliveries):
         page = ports.deliveries.finished_before(tenant_id, before, None)
         yield from page.deliveries
         while page.continuation is not None:
             page = ports.deliveries.finished_before(tenant_id, before, page.continuation)
             yield from page.deliveries
-        tenant_id = ports.deliveries.next_tenant(tenant_id)
 
 
 def _is_final(mail: Mail, ports: DeleteAddressServices) -> bool:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from shared.deliveries.delivery import Delivery
+from shared.deliveries.lookup import tenants_with_mails
 from shared.deliveries.status import PENDING, DeliveryStatus
 from shared.operate.record import RecordServices, record_action, say
 from shared.settings.sending_switch import MAX_SWITCH_AGE, SendingPause, check_own_pause
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shared.deliveries.ports import DeliveryLog
-    from shared.settings.ports import SettingsStore
     from shared.settings.sending_switch import PauseStore
 
 #: After this time every process has read the switch. A mail that a process began to send before that has a
@@ -36,10 +36,6 @@ class SwitchServices(RecordServices, Protocol):
     @property
     def pause_store(self) -> PauseStore:
         """The switch."""
-
-    @property
-    def settings(self) -> SettingsStore:
-        """The tenants that may have mail."""
 
     @property
     def deliveries(self) -> DeliveryLog:
@@ -62,12 +58,15 @@ class UnfinishedMails:
 
 
 def find_mails(ports: SwitchServices) -> UnfinishedMails:
-    """Find the unfinished mails of every tenant that has settings."""
+    """Find the unfinished mails of every tenant.
+
+    After a Reset a tenant has no settings, but mails that are being sent continue.
+    """
     now = ports.system.now()
     sending: list[Delivery] = []
     interrupted: list[Delivery] = []
     pending = Counter[str]()
-    for tenant_id in ports.settings.tenants():
+    for tenant_id in tenants_with_mails(ports.deliveries):
         for mail in ports.deliveries.pending(tenant_id, [DeliveryStatus.SENDING]):
             # The list can be older than the mail's own row.
             row = ports.deliveries.find(mail.tenant_id, mail.message_id)

@@ -223,6 +223,18 @@ def test_a_mail_that_is_retried_meanwhile_is_kept_and_listed(
     assert services.operator_log.actions[-1].counts["finished_mails"] == 1
 
 
+def test_an_address_is_found_where_the_tenant_has_no_settings(
+    services: FakeServices, read_output: ReadOutput
+) -> None:
+    row = services.deliveries.rows[CONTOSO, "waiting"]
+    services.deliveries.save(replace(row, from_address=EVE))
+    services.requests.kept.clear()
+    services.settings.remove(CONTOSO)
+
+    assert main(["delete-address", EVE], services) == 0
+    assert f"Kept until it is finished: the mail waiting of {CONTOSO}" in read_output()
+
+
 def test_a_mail_without_a_row_is_not_touched(services: FakeServices, read_output: ReadOutput) -> None:
     services.requests.save(CONTOSO, "orphan", a_message(messageId="orphan", to=[EVE]))
     confirm(services, read_output)

@@ -150,6 +150,17 @@ def test_wait_for_a_worker_that_was_killed_ends_with_its_claim(services: FakeSer
     assert CLAIM_DURATION <= services.system.now() - NOON < CLAIM_DURATION + timedelta(seconds=30)
 
 
+def test_wait_sees_a_mail_that_is_sent_while_its_tenant_is_reset(
+    services: FakeServices, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claim(services)
+    services.settings.remove(CONTOSO)
+    operate(services, "pause")
+
+    assert operate(services, "wait", "--minutes", "2") == 1
+    assert "1 still being sent:\n  m-1 (tenant" in capsys.readouterr().out
+
+
 def test_wait_names_what_is_still_being_sent_when_its_time_is_over(
     services: FakeServices, capsys: pytest.CaptureFixture[str]
 ) -> None:
