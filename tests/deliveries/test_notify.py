@@ -370,6 +370,20 @@ def test_an_outcome_that_must_wait_delays_none_of_an_available_queue(
     assert [text["messageId"] for _, text in queues.messages] == ["b-1"]
 
 
+def test_a_mail_that_changes_while_it_is_reported_delays_no_other(
+    services: FakeServices, queues: MemoryQueues
+) -> None:
+    log = services.deliveries._log  # type: ignore[attr-defined]
+    for name in ("a-1", "b-1"):
+        log.add(finished_mail(name, QUEUE))
+    save = log.save
+    log.save = lambda row: None if row.message_id == "a-1" else save(row)
+
+    release_all(services)
+
+    assert [text["messageId"] for _, text in queues.messages] == ["b-1"]
+
+
 def test_one_timer_run_reports_a_limited_number_and_the_next_continues(
     services: FakeServices, queues: MemoryQueues
 ) -> None:
