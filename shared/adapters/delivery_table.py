@@ -132,14 +132,6 @@ class TableDeliveryLog:
         """Store how far the removal has come; an empty tenant is the start."""
         finished_rows.save_place(self._table, tenant_id, continuation)
 
-    def remove(self, delivery: Delivery) -> bool:
-        """Remove a finished row if it is unchanged; say whether it was."""
-        unchanged = {"etag": delivery.etag, "match_condition": MatchConditions.IfNotModified}
-        rows = [("delete", _row(delivery), unchanged), ("delete", _time_index_row(delivery))]
-        if delivery.unreported_outcomes:
-            rows.append(("delete", _pending_index_row(delivery)))
-        return self._submit(rows) is not None
-
     def count_all(self, tenant_id: str) -> int:
         """Count a tenant's mails in every status; this reads all of them."""
         return sum("-" <= key < "~" for key in self._keys(tenant_id))

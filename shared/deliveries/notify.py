@@ -109,10 +109,6 @@ class NotifyingDeliveryLog:
         """Store how far the removal has come."""
         self._log.save_removal_place(tenant_id, continuation)
 
-    def remove(self, delivery: Delivery) -> bool:
-        """Remove a finished row if it is unchanged; say whether it was."""
-        return self._log.remove(delivery)
-
     def count_all(self, tenant_id: str) -> int:
         """Count a tenant's mails in every status."""
         return self._log.count_all(tenant_id)

@@ -116,9 +116,6 @@ class DeliveryLog(Protocol):
     def save_removal_place(self, tenant_id: str, continuation: str | None) -> None:
         """Store how far the removal has come; an empty tenant is the start."""
 
-    def remove(self, delivery: Delivery) -> bool:
-        """Remove a finished row if it is unchanged; say whether it was."""
-
     def count_all(self, tenant_id: str) -> int:
         """Count a tenant's mails in every status; this reads all of them."""
 

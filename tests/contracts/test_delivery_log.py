@@ -348,18 +348,6 @@ def test_a_mail_with_an_unreported_outcome_stays_pending(log: DeliveryLog, tenan
     assert (noted.unreported_outcomes, noted.outcome_count) == ((), 1)
 
 
-def test_a_mail_that_owes_its_end_can_be_removed(log: DeliveryLog, tenant: str) -> None:
-    added = log.add(
-        a_delivery(tenant, outcome_queue="mail-outcomes").transition(DeliveryStatus.INVALID, NOON)
-    )
-    assert added
-
-    assert log.remove(added)
-
-    assert log.list_pending(tenant, FINAL, 9) == ()
-    assert ids(log, DeliveryQuery(tenant)) == []
-
-
 def an_old_mail(log: DeliveryLog, tenant: str, message_id: str, **changes: Any) -> Delivery:
     day_ago = NOON - timedelta(days=1)
     old = {"status": DeliveryStatus.ACCEPTED, "queued_at": day_ago, "updated_at": day_ago, **changes}
@@ -520,15 +508,6 @@ def test_a_table_that_is_missing_is_not_taken_for_mails_that_are_gone(
         log.remove_finished([old])
 
 
-def test_a_row_that_changed_is_not_removed(log: DeliveryLog, tenant: str) -> None:
-    rejected = log.add(a_delivery(tenant, status=DeliveryStatus.REJECTED))
-    assert rejected
-    assert log.save(replace(rejected, status=DeliveryStatus.DEFERRED))
-
-    assert not log.remove(rejected)
-    assert log.find(tenant, "m-1").status is DeliveryStatus.DEFERRED  # type: ignore[union-attr]
-
-
 def test_a_write_that_the_log_refuses_is_no_conflict(table_clients: TableServiceClient, tenant: str) -> None:
     log = TableDeliveryLog(table_clients)
     far_too_long = a_delivery(tenant, correlation_id="x" * 70_000)
@@ -552,41 +531,16 @@ def test_a_delivery_whose_pending_row_is_missing_can_still_be_saved(
     assert log.save(replace(added, status=DeliveryStatus.ACCEPTED)) is None
 
 
-def test_a_mail_is_removed_whole_though_a_part_of_it_is_missing(
-    table_clients: TableServiceClient, tenant: str
-) -> None:
-    log = TableDeliveryLog(table_clients)
-    added = log.add(a_delivery(tenant, status=DeliveryStatus.ACCEPTED))
-    assert added
-    delete_index_row(table_clients, tenant, "RowKey lt '-'")
-
-    log.remove(added)
-
-    assert log.find(tenant, "m-1") is None
-
-
 def test_a_mail_that_was_set_aside_leaves_nothing_behind(log: DeliveryLog, tenant: str) -> None:
     added = log.add(a_delivery(tenant, status=WAITING))
     assert added
     rejected = log.save(replace(added, status=DeliveryStatus.REJECTED))
     assert rejected
-    log.remove(rejected)
+    page = log.finished_before(tenant, NOON + timedelta(days=1), None)
+    assert log.remove_finished(page.deliveries) == 1
 
     assert log.count(tenant, [WAITING]) == 0
     assert ids(log, DeliveryQuery(tenant)) == []
-
-
-def test_a_changed_mail_is_not_removed_even_if_a_row_is_missing(
-    table_clients: TableServiceClient, tenant: str
-) -> None:
-    log = TableDeliveryLog(table_clients)
-    added = log.add(a_delivery(tenant, status=DeliveryStatus.ACCEPTED))
-    assert added
-    assert log.save(replace(added, attempt=2))
-    delete_index_row(table_clients, tenant, "RowKey lt '-'")
-
-    assert not log.remove(added)
-    assert log.find(tenant, "m-1")
 
 
 def test_mails_of_a_tenant_can_be_counted_and_removed_in_every_state(log: DeliveryLog, tenant: str) -> None:

@@ -91,9 +91,9 @@ class MemoryDeliveries:
         self.place = (tenant_id, continuation)
 
     def remove_finished(self, deliveries: Sequence[Delivery]) -> int:
-        return sum(self.remove(delivery) for delivery in deliveries)
+        return sum(self._remove(delivery) for delivery in deliveries)
 
-    def remove(self, delivery: Delivery) -> bool:
+    def _remove(self, delivery: Delivery) -> bool:
         mail = (delivery.tenant_id, delivery.message_id)
         unchanged = mail in self.rows and self.rows[mail].etag == delivery.etag
         if unchanged:
