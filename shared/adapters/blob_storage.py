@@ -61,9 +61,6 @@ class BlobAttachmentFiles:
         """Look up a file."""
         with _file_errors(path):
             found = self._container.get_blob_client(path).get_blob_properties()
-        if None in (found.size, found.etag):
-            # The connection was lost while the response headers were being received.
-            raise TransientError("storage_unavailable", service="blobs")
         return StoredFile(path, found.size, found.etag)
 
     def read(self, file: StoredFile, first: int = 0, length: int | None = None) -> bytes:

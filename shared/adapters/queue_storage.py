@@ -11,7 +11,6 @@ from shared.adapters.azure_errors import azure_errors
 from shared.adapters.bounded_transport import bounded_transport
 from shared.adapters.table_storage import STORAGE_OPTIONS
 from shared.deliveries.requeue import message_due_at
-from shared.errors import TransientError
 from shared.lazy import built_once
 from shared.mail_queue import ESCAPED, MAX_BEFORE_BASE64, Backlog
 from shared.storage_names import MAIL_OUTBOX, MAIL_OUTBOX_POISON
@@ -91,11 +90,7 @@ def _since(message: QueueMessage) -> datetime | None:
 
 
 def _length(queue: QueueClient) -> int:
-    try:
-        return int(queue.get_queue_properties().approximate_message_count or 0)
-    except ValueError as error:
-        # The connection was lost while the response headers were being received.
-        raise TransientError("storage_unavailable", service="queues") from error
+    return int(queue.get_queue_properties().approximate_message_count or 0)
 
 
 def _plain(text: bytes) -> str:
