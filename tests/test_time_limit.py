@@ -113,7 +113,7 @@ def test_the_poison_function_ends_in_time_too() -> None:
     assert services.system.passed < FUNCTION_TIMEOUT
 
 
-@pytest.mark.parametrize(("seconds", "releases"), [(40.0, False), (10.0, True)])
+@pytest.mark.parametrize(("seconds", "releases"), [(60.0, False), (10.0, True)])
 def test_the_timer_ends_in_time_too_and_leaves_the_rest_to_the_next_run(
     monkeypatch: pytest.MonkeyPatch, seconds: float, *, releases: bool
 ) -> None:
