@@ -20,7 +20,7 @@ class LazyConfig:
         """Replace lazy members, for instance with fakes in a test.
 
         Raises:
-            TypeError: a name is not the one of a lazy member.
+            TypeError: no lazy member has the name.
         """
         for name, value in replaced.items():
             if not isinstance(getattr(type(self), name, None), lazy):

@@ -22,11 +22,20 @@ if TYPE_CHECKING:
 #: The columns that are read.
 COLUMNS: Final = ("PartitionKey", "RowKey", "UpdatedAt", "Document")
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-
-
 #: Statuses of a transaction that found a row in another state than expected.
 CONFLICTS: Final = frozenset({404, 409, 412})
 _END_OF_TIME = 10**16
+#: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model#property-types
+MAX_DOCUMENT: Final = 32 * 1024
+#: What a row can do without, in this order: each step shortens the result of the one before.
+_SHORTER: Final[tuple[Callable[[Delivery], Delivery], ...]] = (
+    lambda row: replace(row, history=row.history[-10:]),
+    lambda row: replace(row, fields=row.fields[:5]),
+    lambda row: replace(row, recipients=replace(row.recipients, domains=())),
+    lambda row: replace(row, unreported_outcomes=row.unreported_outcomes[-1:]),
+    lambda row: replace(row, warnings=()),
+    lambda row: replace(row, problem=row.problem and replace(row.problem, params={})),
+)
 
 
 def time_key(moment: datetime) -> str:
@@ -45,19 +54,6 @@ def microseconds(moment: datetime) -> int:
 def pending_key(delivery: Delivery) -> str:
     """Return the key of a pending mail's index row: oldest first."""
     return f"~{microseconds(delivery.queued_at):016d}!{delivery.message_id}"
-
-
-#: https://learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model#property-types
-MAX_DOCUMENT: Final = 32 * 1024
-#: What a row can do without, in this order: each step shortens the result of the one before.
-_SHORTER: Final[tuple[Callable[[Delivery], Delivery], ...]] = (
-    lambda row: replace(row, history=row.history[-10:]),
-    lambda row: replace(row, fields=row.fields[:5]),
-    lambda row: replace(row, recipients=replace(row.recipients, domains=())),
-    lambda row: replace(row, unreported_outcomes=row.unreported_outcomes[-1:]),
-    lambda row: replace(row, warnings=()),
-    lambda row: replace(row, problem=row.problem and replace(row.problem, params={})),
-)
 
 
 def write_delivery(delivery: Delivery) -> str:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from shared.consent.flow import FLOW_RETENTION
 from shared.consent.revoke import delete_tokens
 from shared.errors import ConfigurationError, ConsentRequiredError, ProblemError
+from shared.run_order import order_for_run
 from shared.settings.secret_names import name_secret, names_of, tenant_of
-from shared.settings.served_tenants import in_turn, unserved_tenants
+from shared.settings.served_tenants import unserved_tenants
 from shared.settings.state import record_vault_content
 from shared.settings.tenant import Status
 from shared.settings.update import record_sender_failure, update_settings
@@ -48,7 +49,7 @@ def maintain_consents(ports: MaintenanceServices) -> None:
     deadline = ports.system.steady() + TIME_LIMIT
     unserved = unserved_tenants(ports)
     listed = _attempt("list_tokens", ports.vault.names)
-    tenants = in_turn(set(ports.settings.tenants()) - unserved, _day(ports))
+    tenants = order_for_run(set(ports.settings.tenants()) - unserved, _day(ports))
     for number, tenant_id in enumerate(tenants):
         if _is_late(deadline, len(tenants) - number, ports):
             break
@@ -143,7 +144,7 @@ def purge_deleted(
     """
     deleted = ports.vault.recoverable()
     tenants = {tenant for found in deleted if (tenant := tenant_of(found.name))}
-    remaining = in_turn(tenants.union(ports.settings.tenants()).difference(unserved), _day(ports))
+    remaining = order_for_run(tenants.union(ports.settings.tenants()).difference(unserved), _day(ports))
     for number, tenant_id in enumerate(remaining):
         if _is_late(deadline, len(remaining) - number, ports):
             break

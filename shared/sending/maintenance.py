@@ -25,6 +25,7 @@ from shared.errors import (
     RejectedError,
     TransientError,
 )
+from shared.run_order import order_for_run
 from shared.sending.awaited_setting import waits_for_setting
 from shared.sending.backlog import report_backlog
 from shared.sending.draft_removal import remove_drafts
@@ -37,7 +38,7 @@ from shared.sending.refused_sender import probe_sender
 from shared.settings.consent_health import TOKEN_REFUSED, record_token_refresh
 from shared.settings.operator_log import report_operator_actions
 from shared.settings.sender import apply_sender_list, sender_of
-from shared.settings.served_tenants import in_turn, report_unserved_tenants
+from shared.settings.served_tenants import report_unserved_tenants
 from shared.settings.tenant import Status, TenantSettings
 from shared.settings.update import record_sender_failure, update_settings
 from shared.system import Moment
@@ -136,7 +137,7 @@ def _tenants(ports: SendingServices) -> list[str]:
         # The setting is invalid, so it is not known which tenants are served. A mail that is released
         # although it can't be sent waits again.
         tenants = ports.settings.tenants()
-    return in_turn(tenants, _number_of_run(ports))
+    return order_for_run(tenants, _number_of_run(ports))
 
 
 def _number_of_run(ports: SendingServices) -> int:
@@ -228,7 +229,7 @@ def _remove_old_drafts(tenants: list[str], ports: SendingServices) -> None:
     """Remove old unsent drafts of these tenants; the next runs continue."""
     started = Moment.of(ports.system)
     drafts = ports.drafts.untouched_since(started.calendar - _MIN_DRAFT_AGE)
-    for tenant_id, message_id in in_turn(drafts, _number_of_run(ports)):
+    for tenant_id, message_id in order_for_run(drafts, _number_of_run(ports)):
         if started.has_passed(_TIME_FOR_DRAFTS, ports.system):
             return
         if tenant_id not in tenants:

@@ -15,12 +15,7 @@ from shared.errors import ConfigurationError
 from shared.telemetry import Event, log_event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from shared.settings.ports import SettingsStore
-
-#: The golden ratio: multiples of it are spread evenly over the list (low-discrepancy sequence).
-_STEP = 0.618033988749895
 
 
 class ServedTenantsServices(Protocol):
@@ -33,16 +28,6 @@ class ServedTenantsServices(Protocol):
     @property
     def allowed_tenants(self) -> frozenset[str]:
         """The tenants that this installation serves."""
-
-
-def in_turn[Work: (str, tuple[str, str])](work: Iterable[Work], run: int) -> list[Work]:
-    """Return tenants or mails in an order that begins elsewhere each run.
-
-    If the time of a run is too short for all of them, each has its turn after a few runs.
-    """
-    ordered = sorted(work)
-    first = int(run * _STEP % 1 * len(ordered))
-    return ordered[first:] + ordered[:first]
 
 
 def unserved_tenants(ports: ServedTenantsServices) -> frozenset[str]:
