@@ -95,13 +95,18 @@ def deferred_after_waiting_for_consent(services: FakeServices) -> None:
     keep_busy(services, 2 * HOUR)
 
 
+def continue_after_wait(services: FakeServices, message_id: str) -> None:
+    """Correct after five hours what a mail waits for, and release it."""
+    services.system.pass_time(5 * HOUR)
+    services.settings.rows[CONTOSO] = some_settings(etag=services.settings.rows[CONTOSO].etag)
+    services.outbox.messages.append((requeue_message(CONTOSO, message_id), timedelta()))
+    keep_busy(services, 2 * HOUR)
+
+
 def deferred_after_waiting_for_the_operator(services: FakeServices) -> None:
     services.authorizer.fail = [ConfigurationError("client_credential_refused", error="invalid_client")]
     send(services)
-    services.system.pass_time(5 * HOUR)
-    services.settings.rows[CONTOSO] = some_settings(etag=services.settings.rows[CONTOSO].etag)
-    services.outbox.messages.append((requeue_message(CONTOSO, "m-1"), timedelta()))
-    keep_busy(services, 2 * HOUR)
+    continue_after_wait(services, "m-1")
 
 
 def deferred_after_a_retry(services: FakeServices) -> None:
@@ -269,10 +274,7 @@ def sender_refused(services: FakeServices) -> None:
 
 def deferred_after_waiting_for_microsoft365(services: FakeServices) -> None:
     sender_refused(services)
-    services.system.pass_time(5 * HOUR)
-    services.settings.rows[CONTOSO] = some_settings(etag=services.settings.rows[CONTOSO].etag)
-    services.outbox.messages.append((requeue_message(CONTOSO, "m-2"), timedelta()))
-    keep_busy(services, 2 * HOUR)
+    continue_after_wait(services, "m-2")
 
 
 def mail_of_a_removed_tenant(services: FakeServices) -> None:
